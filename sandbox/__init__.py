@@ -1,0 +1,1 @@
+"""Stand-in Salesforce, HubSpot and OpenAI-compatible LLM: one process, loopback, real HTTP. Imports none of the apps."""
