@@ -1,0 +1,181 @@
+"""The contact book's tables. A contact's fields are written through `contacts.changes` only."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+from contacts import values
+from contacts.values import BUILT_IN, FieldSpec, FieldType, Value
+
+
+def new_contact_id() -> str:
+    """A public contact id: "contact_" and 24 hex digits."""
+    return "contact_" + secrets.token_hex(12)
+
+
+def new_tag_id() -> str:
+    """A tag id: 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+class CustomField(models.Model):
+    """A field that an operator adds to every contact. Its name and type never change once created."""
+
+    name = models.CharField(max_length=63, unique=True, help_text="snake_case. Agents read the value under this name.")
+    label = models.CharField(max_length=120, blank=True, help_text="What people see. The name is shown when blank.")
+    type = models.CharField(max_length=8, choices=[(t.value, t.value) for t in FieldType], help_text="Fixed once the field exists.")
+    description = models.TextField(blank=True, help_text="What the field is about. A merge follows it as its instruction.")
+    options = models.JSONField(default=list, blank=True, help_text="The allowed values of an enum, as a list.")
+    position = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return self.label or self.name
+
+    @property
+    def spec(self) -> FieldSpec:
+        """The field as the rules see it."""
+        return FieldSpec(self.name, FieldType(self.type), tuple(self.options), self.label or self.name)
+
+    def clean(self) -> None:
+        """Enforce the naming rules, the options of an enum, and that name and type stay."""
+        if problem := values.name_problem(self.name):
+            raise ValidationError({"name": problem})
+        self._check_options()
+        before = CustomField.objects.filter(pk=self.pk).first() if self.pk else None
+        for fixed in ("name", "type"):
+            if before and getattr(before, fixed) != getattr(self, fixed):
+                raise ValidationError({fixed: f"The {fixed} of a field cannot change; add a new field instead."})
+
+    def _check_options(self) -> None:
+        if self.type != FieldType.ENUM:
+            self.options = []
+            return
+        valid = isinstance(self.options, list) and all(isinstance(o, str) and o.strip() == o and o for o in self.options)
+        if not valid or not self.options or len(set(self.options)) != len(self.options):
+            raise ValidationError({"options": "An enum needs a list of different, non-blank texts as its options."})
+
+
+class ContactTag(models.Model):
+    """A label that groups contacts."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_tag_id, editable=False)
+    label = models.CharField(max_length=120, unique=True)
+
+    class Meta:
+        ordering = ["label"]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Contact(models.Model):
+    """One person, known by phone number. Blanks are "" in the names and absent keys in `custom_fields`."""
+
+    public_id = models.CharField(max_length=32, unique=True, default=new_contact_id, editable=False)
+    phone_number = models.CharField(max_length=16, unique=True, help_text="E.164, like +14155550100.")
+    first_name = models.CharField(max_length=255, blank=True, default="")
+    last_name = models.CharField(max_length=255, blank=True, default="")
+    do_not_call = models.BooleanField(default=False)
+    custom_fields = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+    sources = models.JSONField(default=dict, blank=True, editable=False)
+    tags = models.ManyToManyField(ContactTag, blank=True, related_name="contacts")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    user_modified_at = models.DateTimeField(null=True, blank=True, editable=False)
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    conversation_count = models.PositiveIntegerField(default=0, editable=False)
+    last_conversation_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="contact_created"),
+            models.Index(fields=["last_name", "first_name"], name="contact_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """First and last name, or the number when both are blank."""
+        return f"{self.first_name} {self.last_name}".strip() or self.phone_number
+
+    def get_absolute_url(self) -> str:
+        """The profile page."""
+        return reverse("contact", args=[self.public_id])
+
+    def value(self, field: str) -> Value:
+        """The canonical value of a built-in or custom field; None when blank."""
+        if field in BUILT_IN:
+            found: Value = getattr(self, field)
+            return None if found == "" else found
+        stored: Value = self.custom_fields.get(field)
+        return stored
+
+
+class ContactAlias(models.Model):
+    """A number that a contact had before. It matches conversations, never new CRM records."""
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="aliases")
+    phone_number = models.CharField(max_length=16, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.phone_number
+
+
+class ContactChange(models.Model):
+    """One write to one contact: {field: [old, new]} and where it came from. Rows are never edited.
+
+    The row of a first import holds no values, only the names of the fields that were set.
+    """
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="changes")
+    at = models.DateTimeField(default=timezone.now)
+    source_kind = models.CharField(max_length=16)
+    source_ref = models.CharField(max_length=80, blank=True, help_text="What wrote it, like “run:12” or “conversation:7”.")
+    source_label = models.CharField(max_length=200, blank=True)
+    created = models.BooleanField(default=False, help_text="This write created the contact.")
+    diff = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [
+            models.Index(fields=["contact", "-at"], name="change_contact_at"),
+            models.Index(fields=["source_ref"], name="change_source"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_label or self.source_kind}: {', '.join(self.diff)}"
+
+
+class ContactTouched(models.Model):
+    """A note that a contact changed, written with the change and drained by the sync; no foreign key on purpose."""
+
+    contact_id = models.BigIntegerField()
+    urgent = models.BooleanField(default=False, help_text="After a conversation or a person's edit, unlike after an import.")
+
+    def __str__(self) -> str:
+        return f"contact {self.contact_id}"
+
+
+def field_specs() -> dict[str, FieldSpec]:
+    """Every contact field by name, built-in ones first."""
+    return BUILT_IN | {field.name: field.spec for field in CustomField.objects.all()}
+
+
+def snapshot(contact: Contact) -> dict[str, Any]:
+    """All values of a contact by field name, built-in and custom, canonical; blanks are None."""
+    return {name: contact.value(name) for name in BUILT_IN} | dict(contact.custom_fields)

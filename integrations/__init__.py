@@ -1,0 +1,1 @@
+"""Connections to CRMs: credentials, cached schema and health, with the CRMs behind one Protocol in `providers`."""

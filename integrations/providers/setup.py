@@ -1,0 +1,60 @@
+"""What a provider is given to work with: settings and secrets of one connection, and the seams to shared state. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class TokenStore(Protocol):
+    """Where a session token lives between processes; one refresh at a time."""
+
+    def get(self) -> Mapping[str, str] | None:
+        """The stored token, or None."""
+        ...
+
+    def refresh(self, stale: Mapping[str, str] | None, fetch: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+        """The token that replaces `stale`: another process's newer one, else the result of `fetch`, stored for all."""
+        ...
+
+
+class MemoryTokens:
+    """A TokenStore of one process."""
+
+    def __init__(self) -> None:
+        self._token: Mapping[str, str] | None = None
+
+    def get(self) -> Mapping[str, str] | None:
+        """The stored token, or None."""
+        return self._token
+
+    def refresh(self, stale: Mapping[str, str] | None, fetch: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+        """Fetch unless the token has been replaced since."""
+        if self._token is None or self._token == stale:
+            self._token = fetch()
+        return self._token
+
+
+def _ignore(_quota: Mapping[str, int]) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One connection as its provider sees it.
+
+    `tenant_url`: https base address, or plain-http loopback when `allow_insecure`. `secrets`: by the names in the registry.
+    `region`: for phones without country code. `report_quota(usage)` is called with {"used", "total"} when the vendor tells.
+    `options`: provider-specific settings of the connection. `phone_fields`: the CRM's phone fields in priority order.
+    """
+
+    tenant_url: str
+    secrets: Mapping[str, str]
+    region: str = "US"
+    allow_insecure: bool = False
+    phone_fields: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    tokens: TokenStore = field(default_factory=MemoryTokens)
+    report_quota: Callable[[Mapping[str, int]], None] = _ignore
+    timeout: tuple[float, float] = (5.0, 30.0)
