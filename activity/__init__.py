@@ -1,0 +1,1 @@
+"""Conversations: received once, applied to contacts with care, logged in every CRM once."""

@@ -1,0 +1,226 @@
+"""Settings, all from the environment (or a `.env` file beside manage.py), with defaults that suit one host.
+
+A newcomer needs to set nothing: the database is SQLite in `var/`, the keys are made at the first start and kept
+there. docs/settings.md lists every variable; `manage.py check` explains what is wrong with a combination.
+"""
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, EnvError
+
+from crmsync.keys import new_encryption_key, new_secret_key, stored_key
+from crmsync.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Env()
+if (_env_file := Path(os.environ.get("CRMSYNC_ENV_FILE") or BASE_DIR / ".env")).is_file():
+    env.read_env(str(_env_file), recurse=False)
+
+
+def _database() -> dict[str, Any]:
+    """The one database: DATABASE_URL, or SQLite in the var directory."""
+    if not env.str("DATABASE_URL", ""):
+        path = VAR_DIR / "crmsync.sqlite3"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        database: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
+    else:
+        database = dict(env.dj_db_url("DATABASE_URL"))
+    # Web and worker keep their connections: a reconnect per queue poll costs four times the throughput.
+    database |= {
+        "CONN_MAX_AGE": env.int("CONN_MAX_AGE", 300),
+        "CONN_HEALTH_CHECKS": True,
+        "ATOMIC_REQUESTS": False,
+    }
+    if database["ENGINE"].endswith("sqlite3"):
+        # IMMEDIATE ends "database is locked": a transaction waits for the write lock at its start, not in its middle.
+        database["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA mmap_size=134217728;"
+            "PRAGMA journal_size_limit=27103364;PRAGMA cache_size=-20000;",
+        }
+    return database
+
+
+try:
+    DEBUG = env.bool("DEBUG", False)
+    VAR_DIR = env.path("CRMSYNC_VAR_DIR", BASE_DIR / "var")
+    HOST = env.str("HOST", "127.0.0.1")
+    PORT = env.int("PORT", 8000)
+    HTTPS = env.bool("CRMSYNC_HTTPS", False)  # a proxy in front speaks https and sets X-Forwarded-Proto
+
+    SECRET_KEY = env.str("SECRET_KEY", "") or stored_key(VAR_DIR / "secret_key", new_secret_key())
+    CRMSYNC_ENCRYPTION_KEYS: list[str] = env.list("CRMSYNC_ENCRYPTION_KEYS", []) or [
+        stored_key(VAR_DIR / "encryption_keys", new_encryption_key())
+    ]
+    ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+    CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+
+    DATABASES = {"default": _database()}
+
+    PHONE_DEFAULT_REGION = env.str("PHONE_DEFAULT_REGION", "US").upper()
+    CRMSYNC_ALLOW_INSECURE_CRM_URLS = env.bool("CRMSYNC_ALLOW_INSECURE_CRM_URLS", False)
+    CRMSYNC_SYNC_INTERVAL_MINUTES = env.int("CRMSYNC_SYNC_INTERVAL_MINUTES", 5)
+
+    OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
+    OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", "")
+    OPENAI_MODEL = env.str("OPENAI_MODEL", "gpt-4.1-mini")
+
+    LOG_LEVEL = env.str("LOG_LEVEL", "INFO").upper()
+    LOG_FORMAT = env.str("LOG_FORMAT", "console" if sys.stderr.isatty() else "json")
+    WORKERS = env.int("CRMSYNC_WORKERS", 2)
+    TASK_TIMEOUT = env.int("CRMSYNC_TASK_TIMEOUT", 120)  # seconds; the queue accepts whole ones only
+except EnvError as error:
+    raise ImproperlyConfigured(f"A setting in the environment cannot be read: {error}") from error
+
+# --- what it is made of ------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "crmsync",
+    "contacts",
+    "integrations",
+    "mappings",
+    "sync",
+    "activity",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_q",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+MIDDLEWARE = [
+    "crmsync.middleware.RequestContext",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "crmsync.urls"
+WSGI_APPLICATION = "crmsync.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = VAR_DIR / "media"
+
+# --- the queue ---------------------------------------------------------------------------------------------------
+
+# A row is handed out again `retry` seconds after it was fetched, and fetched rows wait behind others: anything
+# shorter than this runs tasks twice. System check crmsync.E005 holds whoever edits it to the formula.
+_ROUNDS = 1 + math.ceil((WORKERS + 1) / WORKERS) if WORKERS > 0 else 1
+Q_CLUSTER: dict[str, Any] = {
+    "name": "crmsync",
+    "orm": "default",
+    "workers": WORKERS,
+    "queue_limit": WORKERS,
+    "bulk": 1,
+    "poll": 0.25,
+    "timeout": TASK_TIMEOUT,
+    "retry": TASK_TIMEOUT * _ROUNDS + 40,
+    "max_attempts": 5,
+    "ack_failures": False,
+    "save_limit": -1,  # our own rows keep the history; finished wake-ups are not worth a row
+    "recycle": 200,
+    "max_rss": 400_000 * (1024 if sys.platform == "darwin" else 1),  # kB on Linux, bytes on macOS
+    "catch_up": False,
+    "guard_cycle": 0.5,
+    "label": "Queue",
+}
+
+# --- API ---------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["crmsync.api.auth.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "crmsync",
+    "DESCRIPTION": "Contacts, their custom fields, and the CRMs they are kept in step with.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024  # an event with a long transcript fits
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # a bulk action on a long admin page
+
+# --- safety ------------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "/"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # probes come to the process, not through the proxy
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+# Whether the domain's other hosts speak https, and whether it is preloaded, is for its owner to say, not for us.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+LOGGING_CONFIG = None
+logging_config(level=LOG_LEVEL, form=LOG_FORMAT)

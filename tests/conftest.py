@@ -1,0 +1,147 @@
+"""What all tests share: a loopback-only network, quick passwords, a database file per run, and the sandbox CRMs."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import override_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+TEST_SETTINGS: dict[str, Any] = {
+    "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],
+    "CRMSYNC_ALLOW_INSECURE_CRM_URLS": True,
+    "PHONE_DEFAULT_REGION": "US",
+    "OPENAI_API_KEY": "",
+    "OPENAI_BASE_URL": "",
+    "SECURE_SSL_REDIRECT": False,
+    "STORAGES": {
+        **django_settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    },
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse every connection that leaves this machine, in this process."""
+    real_connect = socket.socket.connect
+    real_connect_ex = socket.socket.connect_ex
+
+    def refuse_far(address: Any) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith(LOOPBACK):
+            raise RuntimeError(f"a test reached out to {address[0]}: tests stay on loopback")
+
+    def connect(self: socket.socket, address: Any) -> None:
+        refuse_far(address)
+        real_connect(self, address)
+
+    def connect_ex(self: socket.socket, address: Any) -> int:
+        refuse_far(address)
+        return real_connect_ex(self, address)
+
+    socket.socket.connect = connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = connect_ex  # type: ignore[method-assign, assignment]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `postgres` run where the database under test is PostgreSQL."""
+    if "postgresql" in django_settings.DATABASES["default"]["ENGINE"]:
+        return
+    for item in items:
+        if item.get_closest_marker("postgres"):
+            item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: runs in the PostgreSQL pass"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _test_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    static_root = tmp_path_factory.mktemp("static")
+    with override_settings(**TEST_SETTINGS, STATIC_ROOT=static_root):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """SQLite tests use a file, as the server does, so that two connections really meet on its lock."""
+    if connection.vendor == "sqlite":
+        path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        connection.settings_dict["TEST"]["NAME"] = str(path)
+
+
+class Sandbox(NamedTuple):
+    """The stand-in CRMs: where they answer, what they hold, and the control client over HTTP."""
+
+    base_url: str
+    world: Any
+    control: Any
+
+
+@contextmanager
+def _running_sandbox(count: int) -> Iterator[Sandbox]:
+    from sandbox.client import Control
+    from sandbox.server import running
+    from sandbox.world import World
+
+    world = World(count=count)
+    with running(world) as base_url:
+        yield Sandbox(base_url, world, Control(base_url))
+
+
+@pytest.fixture(scope="session")
+def _sandbox_server() -> Iterator[Sandbox]:
+    with _running_sandbox(40) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(_sandbox_server: Sandbox) -> Sandbox:
+    """The sandbox, freshly seeded with 40 contacts per CRM, its log and faults empty."""
+    _sandbox_server.world.reset(40)
+    return _sandbox_server
+
+
+class Installation(NamedTuple):
+    """An installation of its own for tests that run real processes: environment, and `manage` to run commands."""
+
+    environment: dict[str, str]
+    var_dir: Path
+
+    def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one management command to its end."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.environment, check=check, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a long-running command; the test ends it."""
+        return subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, text=True, start_new_session=True, **options
+        )
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    """A migrated SQLite installation in a directory of its own."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+    environment = {
+        **kept,
+        "CRMSYNC_VAR_DIR": str(tmp_path),
+        "CRMSYNC_ENV_FILE": os.devnull,
+        "CRMSYNC_ALLOW_INSECURE_CRM_URLS": "1",
+        "LOG_FORMAT": "console",
+        "PYTHONWARNINGS": "error",
+        "PYTHONPATH": str(ROOT / "tests" / "crmsync"),
+    }
+    made = Installation(environment, tmp_path)
+    made.manage("migrate", "--verbosity", "0")
+    return made
