@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,6 +14,14 @@ from django.utils import timezone
 
 from contacts import values
 from contacts.values import BUILT_IN, FieldSpec, FieldType, Value
+
+
+# Who uses a field: functions from a field's name to the uses in words. The apps above add theirs when they load.
+field_users: list[Callable[[str], list[str]]] = []
+
+
+class FieldInUse(ValidationError):
+    """A field that a mapping targets cannot be removed."""
 
 
 def new_contact_id() -> str:
@@ -56,6 +65,16 @@ class CustomField(models.Model):
         for fixed in ("name", "type"):
             if before and getattr(before, fixed) != getattr(self, fixed):
                 raise ValidationError({fixed: f"The {fixed} of a field cannot change; add a new field instead."})
+
+    def uses(self) -> list[str]:
+        """Everything that reads or writes the field, in words."""
+        return [use for find in field_users for use in find(self.name)]
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Remove the field; its values stay in the history. Raises FieldInUse with the uses named."""
+        if uses := self.uses():
+            raise FieldInUse(f"{self.name} is used by: {'; '.join(uses)}. Remove or retarget that first.")
+        return super().delete(*args, **kwargs)
 
     def _check_options(self) -> None:
         if self.type != FieldType.ENUM:

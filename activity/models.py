@@ -1,0 +1,213 @@
+"""What is kept of conversations: the raw deliveries, the conversation, what was merged, and what was logged where."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from contacts.models import Contact
+from integrations.models import Connection
+from mappings.models import AnalysisMapping
+
+
+class WebhookDelivery(models.Model):
+    """One verified raw request, stored before it is answered; unique by event, id and body."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "pending"
+        DONE = "done", "done"
+        KEPT = "kept", "kept, not used"
+        PARKED = "parked", "parked"
+
+    event = models.CharField(max_length=64)
+    conversation_key = models.CharField(max_length=255, blank=True, help_text="The call or chat id in the body.")
+    body_hash = models.CharField(max_length=64)
+    body = models.BinaryField()
+    headers = models.JSONField(default=dict)
+    received_at = models.DateTimeField(default=timezone.now)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
+    note = models.CharField(max_length=500, blank=True, help_text="What was done and why.")
+    attempts = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(default=timezone.now)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    processed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "webhook deliveries"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["event", "conversation_key", "body_hash"], name="one_delivery_per_body"),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(state="pending"), name="delivery_due"),
+            models.Index(fields=["conversation_key"], name="delivery_conversation"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.conversation_key}"
+
+
+class Conversation(models.Model):
+    """One call or chat. Later and fuller events add to it; nothing known is lost to a poorer one."""
+
+    class Kind(models.TextChoices):
+        CALL = "call", "call"
+        CHAT = "chat", "chat"
+
+    class Channel(models.TextChoices):
+        PHONE = "phone", "phone call"
+        WEB_CALL = "web_call", "web call"
+        SMS = "sms", "SMS"
+        WEB_CHAT = "web_chat", "web chat"
+
+    key = models.CharField(max_length=255, unique=True, help_text="The platform's id of the call or chat.")
+    kind = models.CharField(max_length=4, choices=Kind.choices)
+    channel = models.CharField(max_length=8, choices=Channel.choices)
+    contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations")
+    agent_id = models.CharField(max_length=255, blank=True)
+    agent_version = models.CharField(max_length=32, blank=True)
+    agent_name = models.CharField(max_length=255, blank=True)
+    direction = models.CharField(max_length=8, blank=True)
+    from_number = models.CharField(max_length=32, blank=True)
+    to_number = models.CharField(max_length=32, blank=True)
+    status = models.CharField(max_length=32, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    disconnection_reason = models.CharField(max_length=64, blank=True)
+    summary = models.TextField(blank=True)
+    sentiment = models.CharField(max_length=16, blank=True)
+    successful = models.BooleanField(null=True, blank=True)
+    in_voicemail = models.BooleanField(null=True, blank=True)
+    analysis = models.JSONField(default=dict, blank=True, help_text="The custom analysis values.")
+    analyzed = models.BooleanField(default=False, help_text="The analysis has arrived.")
+    counted = models.BooleanField(default=False, help_text="It has been counted on the contact.")
+    transcript = models.TextField(blank=True)
+    recording_url = models.TextField(blank=True)
+    variables = models.JSONField(default=dict, blank=True, help_text="The dynamic variables the agent was given.")
+    payload = models.JSONField(default=dict, blank=True)
+    note = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-started_at", "-id"]
+        indexes = [
+            models.Index(fields=["contact", "-started_at"], name="conversation_contact"),
+            models.Index(fields=["-started_at"], name="conversation_started"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_channel_display()} {self.key}"
+
+    @property
+    def ref(self) -> str:
+        """How history rows point at the conversation."""
+        return f"conversation:{self.pk}"
+
+
+class AppliedMapping(models.Model):
+    """That an analysis mapping was applied to a conversation, and with what outcome; a replay finds it and does nothing."""
+
+    class Outcome(models.TextChoices):
+        WRITTEN = "written", "written"
+        UNCHANGED = "unchanged", "unchanged"
+        KEPT = "kept", "kept what was there"
+        SKIPPED = "skipped", "skipped"
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="applied")
+    mapping = models.ForeignKey(AnalysisMapping, on_delete=models.SET_NULL, null=True, related_name="applied")
+    analysis_field = models.CharField(max_length=255)
+    contact_field = models.CharField(max_length=63)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    reason = models.CharField(max_length=300, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["conversation", "mapping"], name="applied_once")]
+
+    def __str__(self) -> str:
+        return f"{self.analysis_field} → {self.contact_field}: {self.outcome}"
+
+
+class MergeReview(models.Model):
+    """One merge of an old and a new text: what went in, what came out, how, and at what price."""
+
+    class State(models.TextChoices):
+        APPLIED = "applied", "applied"
+        KEPT_BOTH = "kept_both", "both texts kept"
+        SUPERSEDED = "superseded", "the field moved on"
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="merges")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="merges")
+    contact_field = models.CharField(max_length=63)
+    old = models.TextField(blank=True)
+    new = models.TextField(blank=True)
+    merged = models.TextField(blank=True)
+    state = models.CharField(max_length=12, choices=State.choices)
+    reason = models.CharField(max_length=300, blank=True, help_text="Why both texts were kept.")
+    model = models.CharField(max_length=120, blank=True)
+    prompt_version = models.CharField(max_length=16, blank=True)
+    input_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    cost = models.DecimalField(max_digits=10, decimal_places=6, default=0)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"merge of {self.contact_field}: {self.get_state_display()}"
+
+
+class ActivityEntry(models.Model):
+    """What is logged of a conversation in one CRM: intent first, result after."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "pending"
+        SENDING = "sending", "sending"
+        UNKNOWN = "unknown", "outcome unknown"
+        LOGGED = "logged", "logged"
+        WAITING = "waiting", "no record to log on"
+        PARKED = "parked", "parked"
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="entries")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="entries")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
+    kind = models.CharField(max_length=8, blank=True)
+    contact_external_id = models.CharField(max_length=64, blank=True)
+    external_id = models.CharField(max_length=64, blank=True)
+    content_hash = models.CharField(max_length=64, blank=True, help_text="Of what was logged, to see when a later summary differs.")
+    attempts = models.PositiveIntegerField(default=0)
+    note = models.CharField(max_length=500, blank=True)
+    due_at = models.DateTimeField(default=timezone.now)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    logged_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "activity entries"
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["conversation", "connection"], name="one_entry_per_crm")]
+        indexes = [
+            models.Index(
+                fields=["connection", "due_at"],
+                condition=models.Q(state__in=["pending", "sending", "unknown"]),
+                name="entry_due",
+            ),
+            models.Index(fields=["external_id"], name="entry_external"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.conversation} in {self.connection}: {self.get_state_display()}"
+
+
+class BadSignatures(models.Model):
+    """How many requests with a bad signature came on a day; the requests themselves are not kept."""
+
+    day = models.DateField(unique=True)
+    count = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.count}"
+

@@ -1,0 +1,134 @@
+"""Connections: one authorised account in a CRM, with its credentials, health, cached schema and cursor."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from contacts import phone
+from contacts.values import FieldType
+from integrations.providers.base import ExternalField, Option
+from integrations.providers.registry import PROVIDERS
+from integrations.secrets import EncryptedJSONField
+
+
+def new_app_id() -> str:
+    """A public connection id: "app_" and 24 hex digits."""
+    return "app_" + secrets.token_hex(12)
+
+
+class ConnectionStatus(models.TextChoices):
+    """Whether the CRM accepts the credentials."""
+
+    NOT_CONNECTED = "not_connected", "not connected"
+    CONNECTED = "connected", "connected"
+    ERROR = "error", "error"
+
+
+class DeletePolicy(models.TextChoices):
+    """What happens to a contact when its CRM record is deleted."""
+
+    UNLINK = "unlink", "keep the contact, drop the link"
+    ARCHIVE = "archive", "archive the contact"
+    DELETE = "delete", "delete the contact"
+
+
+class DuplicatePolicy(models.TextChoices):
+    """Which of several CRM records with one number is linked."""
+
+    LATEST = "latest", "the most recently changed record"
+    OLDEST = "oldest", "the oldest record"
+    ASK = "ask", "ask a person"
+
+
+class Connection(models.Model):
+    """One authorised account in a CRM."""
+
+    Status = ConnectionStatus
+
+    public_id = models.CharField(max_length=32, unique=True, default=new_app_id, editable=False)
+    provider = models.CharField(max_length=32, choices=[(key, entry.label) for key, entry in PROVIDERS.items()])
+    name = models.CharField(max_length=120, help_text="How you tell this account from others.")
+    rank = models.PositiveIntegerField(
+        default=100, help_text="When two CRMs hold different values at first link, the lower rank wins."
+    )
+    tenant_url = models.CharField("address", max_length=255, blank=True, help_text="The CRM's address for your company.")
+    credentials = EncryptedJSONField(default=dict, blank=True, editable=False)
+    token = EncryptedJSONField(default=dict, blank=True, editable=False)
+    options = models.JSONField(default=dict, blank=True, help_text="Special settings of the provider; see docs/providers.md.")
+    phone_region = models.CharField(
+        max_length=2, blank=True, help_text="Country assumed for phone numbers without a country code. Blank: the server's default."
+    )
+    enabled = models.BooleanField(default=True, help_text="Off: nothing is read, written or logged; everything is kept.")
+    interval_minutes = models.PositiveIntegerField(
+        default=5, validators=[MinValueValidator(1), MaxValueValidator(1440)], help_text="Minutes between inbound syncs."
+    )
+    sync_conversation_activity = models.BooleanField(
+        "log conversations", default=False, help_text="Log every call and chat on the contact's CRM record."
+    )
+    sync_new_contacts = models.BooleanField(
+        "create new contacts", default=False, help_text="Create a CRM record for a contact that has none after a conversation."
+    )
+    duplicate_policy = models.CharField(max_length=8, choices=DuplicatePolicy.choices, default=DuplicatePolicy.LATEST)
+    delete_policy = models.CharField(max_length=8, choices=DeletePolicy.choices, default=DeletePolicy.UNLINK)
+
+    status = models.CharField(max_length=16, choices=ConnectionStatus.choices, default=ConnectionStatus.NOT_CONNECTED, editable=False)
+    status_reason = models.CharField(max_length=300, blank=True, editable=False)
+    account_name = models.CharField(max_length=200, blank=True, editable=False)
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
+    pause_reason = models.CharField(max_length=300, blank=True, editable=False)
+    quota = models.JSONField(default=dict, blank=True, editable=False)
+    schema = models.JSONField(default=list, blank=True, editable=False)
+    schema_at = models.DateTimeField(null=True, blank=True, editable=False)
+    cursor = models.TextField(blank=True, editable=False)
+    first_full_run_at = models.DateTimeField(null=True, blank=True, editable=False)
+    next_sync_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["rank", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Refuse unknown regions."""
+        if self.phone_region and not phone.is_region(self.phone_region):
+            raise ValidationError({"phone_region": "Use a two-letter country code like US or DE."})
+
+    @property
+    def active(self) -> bool:
+        """Whether work for this connection may run now."""
+        paused = self.paused_until is not None and self.paused_until > timezone.now()
+        return self.enabled and not paused and self.status != ConnectionStatus.ERROR
+
+    @property
+    def interval(self) -> timedelta:
+        """Time between two inbound syncs."""
+        return timedelta(minutes=self.interval_minutes)
+
+    def external_fields(self) -> dict[str, ExternalField]:
+        """The cached schema by field name; empty before the first check."""
+        return {row["name"]: load_field(row) for row in self.schema}
+
+
+def dump_field(field: ExternalField) -> dict[str, Any]:
+    """A schema field as JSON."""
+    row = {name: getattr(field, name) for name in ExternalField.__slots__}
+    row["type"] = field.type.value
+    row["options"] = [[o.value, o.label, o.active] for o in field.options]
+    return row
+
+
+def load_field(row: dict[str, Any]) -> ExternalField:
+    """The reverse of dump_field."""
+    options = tuple(Option(value, label, active) for value, label, active in row["options"])
+    return ExternalField(**{**row, "type": FieldType(row["type"]), "options": options})

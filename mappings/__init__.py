@@ -1,0 +1,1 @@
+"""Mapping rules: what flows between CRM fields, analysis fields and contact fields, decided purely."""
