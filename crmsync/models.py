@@ -5,6 +5,11 @@ from datetime import timedelta
 from django.db import models
 from django.utils import timezone
 
+from crmsync.api_keys import ApiKey
+from crmsync.organisation import Organisation
+
+__all__ = ["ApiKey", "Heartbeat", "Organisation"]
+
 
 class Heartbeat(models.Model):
     """A sign of life: a row per regular task, stamped each time it runs, so that silence can be seen."""

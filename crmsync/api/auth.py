@@ -1,0 +1,57 @@
+"""Who calls the API: a Bearer key, checked on every request, and the scopes each call needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from crmsync.api_keys import ApiKey, Scope, find_key
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <key>`. A revoked or expired key is refused from the next request on."""
+
+    def authenticate(self, request: Request) -> tuple[ApiKey, ApiKey] | None:
+        """The key as caller and credential; None without the header. Raises AuthenticationFailed."""
+        words = get_authorization_header(request).split()
+        if not words:
+            return None
+        if len(words) != 2 or words[0].lower() != b"bearer":
+            raise AuthenticationFailed("Send the header Authorization: Bearer <API key>.")
+        key = find_key(words[1].decode("latin-1"))
+        if key is None:
+            raise AuthenticationFailed("This API key is unknown, expired or revoked.")
+        return key, key
+
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (the framework's signature)
+        """What a 401 tells the client to send."""
+        return 'Bearer realm="api"'
+
+
+class HasScope(BasePermission):
+    """Lets a key through that has one of the view's `scopes`."""
+
+    message = "This API key lacks the scope for the call."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Whether the calling key may use the view."""
+        needed: tuple[Scope, ...] = getattr(view, "scopes", ())
+        self.message = f"This API key lacks the scope {' or '.join(needed)}."
+        return isinstance(request.auth, ApiKey) and request.auth.may(*needed)
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the OpenAPI document describes the key."""
+
+    target_class = "crmsync.api.auth.BearerAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
+        """The security scheme."""
+        return {"type": "http", "scheme": "bearer", "description": "A key made by manage.py create_api_key."}

@@ -1,0 +1,59 @@
+"""The organisation: the few settings that belong to no connection, and which connection comes first."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.db import models
+
+from integrations.models import Connection
+
+DEFAULT_MEMORY_PROMPT = (
+    "Rewrite the brief about this contact so that it includes what the conversation added. Keep names, "
+    "preferences, promises with their dates, and open questions. Drop greetings and small talk. When the "
+    "conversation contradicts the brief, the conversation is right. Write at most 200 words of plain text."
+)
+
+
+def new_org_id() -> str:
+    """A public organisation id: "org_" and 24 hex digits."""
+    return "org_" + secrets.token_hex(12)
+
+
+class Organisation(models.Model):
+    """Settings of the whole installation; one row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    org_id = models.CharField(max_length=32, default=new_org_id, editable=False)
+    contact_memory_prompt = models.TextField(
+        null=True, blank=True, help_text="How a contact's memory is rewritten. Empty: the built-in prompt."
+    )
+    contact_columns = models.JSONField(
+        default=list, blank=True, help_text="The order in which API clients like to show contact fields."
+    )
+
+    def __str__(self) -> str:
+        return self.org_id
+
+    @classmethod
+    def current(cls) -> Organisation:
+        """The row, made at first use."""
+        return cls.objects.get_or_create(pk=1)[0]
+
+
+def linked_connection() -> Connection | None:
+    """The connection that API clients see as "the CRM app": the first in rank of those that sync."""
+    return Connection.objects.filter(enabled=True).defer("credentials", "token").first()
+
+
+def leading_connection() -> Connection | None:
+    """Whose links API clients see as `external_id`: the linked one, or the first in rank when all are off."""
+    return Connection.objects.order_by("-enabled", "rank", "id").defer("credentials", "token").first()
+
+
+def rank_first(connection: Connection) -> None:
+    """Let `connection` outrank all others, whose order stays."""
+    others = Connection.objects.exclude(pk=connection.pk).values_list("pk", flat=True)
+    for position, pk in enumerate([connection.pk, *others], 1):
+        Connection.objects.filter(pk=pk).update(rank=position * 10)
+    connection.rank = 10
