@@ -1,7 +1,7 @@
-"""System checks: every misconfiguration we know of has an id that stays, words that say what is wrong, and a hint.
+"""System checks: every misconfiguration we know of has an id that stays, words for what is wrong, and a hint.
 
-`manage.py check` runs them, and so does every command that touches the database; those about a public deployment
-run with `--deploy`. docs/settings.md lists the ids.
+`manage.py check` runs them, and so does every command that touches the database; those about a public
+deployment run with `--deploy`. docs/settings.md lists the ids.
 """
 
 import math
@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import phonenumbers
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "[::1]", "testserver", ".localhost"}
 ENGINES = ("django.db.backends.sqlite3", "django.db.backends.postgresql")
@@ -67,8 +68,8 @@ def _queue() -> Iterator[CheckMessage]:
     if queue.get("orm") != "default" or foreign:
         yield Error(
             f"The queue is not on the main database ({', '.join(sorted(foreign)) or 'orm'} in Q_CLUSTER).",
-            hint='Set orm="default" and no other broker: a task is enqueued in the transaction that needs it, '
-            "and brokers without receipts lose tasks when a worker is killed.",
+            hint='Set orm="default" and no other broker: a task is enqueued in the transaction that needs '
+            "it, and brokers without receipts lose tasks when a worker is killed.",
             id="crmsync.E004",
         )
     yield from _queue_times(queue)
@@ -121,7 +122,7 @@ def _database() -> Iterator[CheckMessage]:
             id="crmsync.E010",
         )
     if database.get("CONN_MAX_AGE") == 0:
-        yield Warning(
+        yield checks.Warning(
             "CONN_MAX_AGE is 0: the idle worker reconnects five times a second.",
             hint="Use 60 to 600 seconds.",
             id="crmsync.W001",
@@ -137,7 +138,7 @@ def _llm() -> Iterator[CheckMessage]:
             id="crmsync.E011",
         )
     if base_url and not settings.OPENAI_API_KEY:
-        yield Warning(
+        yield checks.Warning(
             "OPENAI_BASE_URL is set without OPENAI_API_KEY: merges keep both texts and never ask the model.",
             hint="Set OPENAI_API_KEY (any value for a server that needs none), or remove OPENAI_BASE_URL.",
             id="crmsync.W002",
@@ -146,14 +147,14 @@ def _llm() -> Iterator[CheckMessage]:
 
 def _exposure() -> Iterator[CheckMessage]:
     if settings.CRMSYNC_ALLOW_INSECURE_CRM_URLS:
-        yield Warning(
+        yield checks.Warning(
             "CRMSYNC_ALLOW_INSECURE_CRM_URLS is on: CRM credentials may travel unencrypted.",
             hint="It is for the sandbox and tests; leave it out anywhere else.",
             id="crmsync.W003",
         )
     public = [host for host in (*settings.ALLOWED_HOSTS, settings.HOST) if host not in LOOPBACK]
     if settings.DEBUG and public:
-        yield Warning(
+        yield checks.Warning(
             f"DEBUG is on while {public[0]} is served: error pages show settings and personal data.",
             hint="Unset DEBUG, or serve localhost only.",
             id="crmsync.W004",
@@ -167,8 +168,8 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def _from_file(value: str | list[str], path: Path) -> bool:
-    stored = path.read_text().strip() if path.exists() else None
-    return stored is not None and stored in (value, *value)
+    stored = path.read_text().strip() if path.exists() else ""
+    return bool(stored) and stored in ([value] if isinstance(value, str) else value)
 
 
 @register(deploy=True)
@@ -182,9 +183,9 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
     ]
     if made_here:
         found.append(
-            Warning(
-                f"{' and '.join(made_here)} come from {settings.VAR_DIR}: another host would make its own.",
-                hint="Copy them into the environment, and into your backup: without them credentials are lost.",
+            checks.Warning(
+                f"{' and '.join(made_here)} come from {settings.VAR_DIR}: other hosts would differ.",
+                hint="Copy them into the environment and your backup: without them credentials are lost.",
                 id="crmsync.W005",
             )
         )

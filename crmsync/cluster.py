@@ -1,9 +1,9 @@
 """A worker cluster that works or dies: never silent, never doubled.
 
-django-q2's own guard replaces whatever process dies. That is right for a worker in the middle of a task, and wrong
-for the others: a worker killed while it waits takes the queue's read lock with it, and a new monitor waits for ever
-for results it cannot see. Here such a death ends the whole cluster with status 70, so that a supervisor starts it
-afresh; what was in hand is redelivered. And no process outlives its parent.
+django-q2's own guard replaces whatever process dies. That is right for a worker in the middle of a task, and
+wrong for the others: a worker killed while it waits takes the queue's read lock with it, and a new monitor
+waits for ever for results it cannot see. Here such a death ends the whole cluster with status 70, so that a
+supervisor starts it afresh; what was in hand is redelivered. And no process outlives its parent.
 
 This leans on names inside django-q2, which requirements.txt pins to 1.11.
 """

@@ -1,7 +1,7 @@
 """Is it alive, is it ready, and how is it doing: /healthz, /readyz and /metrics, for probes and monitoring.
 
-/healthz answers while the process can answer at all. /readyz says in words what keeps the system from doing its
-job: no database, migrations missing, no sign of life from the worker.
+/healthz answers while the process can answer at all. /readyz says in words what keeps the system from doing
+its job: no database, migrations missing, no sign of life from the worker.
 """
 
 from datetime import timedelta

@@ -1,7 +1,7 @@
 """Logs: one line per event, JSON for machines or plain for a terminal, never a person's data or a secret.
 
-Everything goes through the standard library's root logger, so Django, the queue and the CRM clients are covered
-too. `scrub` is the last stop before a line is written.
+Everything goes through the standard library's root logger, so Django, the queue and the CRM clients are
+covered too. `scrub` is the last stop before a line is written.
 """
 
 import logging.config

@@ -1,7 +1,7 @@
-"""What /metrics tells Prometheus: gauges read from the database at each scrape, and how requests were answered.
+"""What /metrics tells Prometheus: gauges read from the database at each scrape, and request times.
 
-A gauge is a `Measure` in MEASURES: the parts of the house that keep queues or links add theirs there. Labels and
-values are counts, ages and states, never a person's data.
+A gauge is a `Measure` in MEASURES: the parts of the house that keep queues or links add theirs there. Labels
+and values are counts, ages and states, never a person's data.
 """
 
 import os

@@ -11,7 +11,7 @@ from crmsync.metrics import REQUEST_SECONDS
 
 
 class RequestContext:
-    """Binds `request_id` to the log context and counts the answer by route (never by path: paths hold numbers)."""
+    """Binds `request_id` to the log context and counts the answer by route (paths hold phone numbers)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

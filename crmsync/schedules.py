@@ -1,7 +1,7 @@
 """The clock: which tasks run by themselves and how often. Written to the queue's table after every migrate.
 
-The sweep looks at what is due (connections to sync, events to process, pushes to send) and so carries all other
-timing; the queue's own grain is 30 seconds.
+The sweep looks at what is due (connections to sync, events to process, pushes to send) and so carries all
+other timing; the queue's own grain is 30 seconds.
 """
 
 from typing import Any

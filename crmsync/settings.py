@@ -1,7 +1,7 @@
 """Settings, all from the environment (or a `.env` file beside manage.py), with defaults that suit one host.
 
-A newcomer needs to set nothing: the database is SQLite in `var/`, the keys are made at the first start and kept
-there. docs/settings.md lists every variable; `manage.py check` explains what is wrong with a combination.
+A newcomer needs to set nothing: the database is SQLite in `var/`, the keys are made at the first start and
+kept there. docs/settings.md lists every variable; `manage.py check` says what is wrong with a combination.
 """
 
 import math
@@ -16,6 +16,7 @@ from environs import Env, EnvError
 from crmsync.keys import new_encryption_key, new_secret_key, stored_key
 from crmsync.logs import logging_config
 
+ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 (recognised, not bound)
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
 if (_env_file := Path(os.environ.get("CRMSYNC_ENV_FILE") or BASE_DIR / ".env")).is_file():
@@ -37,7 +38,7 @@ def _database() -> dict[str, Any]:
         "ATOMIC_REQUESTS": False,
     }
     if database["ENGINE"].endswith("sqlite3"):
-        # IMMEDIATE ends "database is locked": a transaction waits for the write lock at its start, not in its middle.
+        # IMMEDIATE ends "database is locked": a transaction waits for the write lock when it starts.
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
@@ -58,7 +59,8 @@ try:
     CRMSYNC_ENCRYPTION_KEYS: list[str] = env.list("CRMSYNC_ENCRYPTION_KEYS", []) or [
         stored_key(VAR_DIR / "encryption_keys", new_encryption_key())
     ]
-    ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+    _own_hosts = dict.fromkeys(["localhost", "127.0.0.1", "[::1]", *([] if HOST in ANY_HOST else [HOST])])
+    ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", list(_own_hosts))
     CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 
     DATABASES = {"default": _database()}
@@ -78,7 +80,7 @@ try:
 except EnvError as error:
     raise ImproperlyConfigured(f"A setting in the environment cannot be read: {error}") from error
 
-# --- what it is made of ------------------------------------------------------------------------------------------
+# --- what it is made of ---------------------------------------------------------------------------
 
 INSTALLED_APPS = [
     "crmsync",
@@ -141,10 +143,10 @@ STORAGES = {
 }
 MEDIA_ROOT = VAR_DIR / "media"
 
-# --- the queue ---------------------------------------------------------------------------------------------------
+# --- the queue ------------------------------------------------------------------------------------
 
-# A row is handed out again `retry` seconds after it was fetched, and fetched rows wait behind others: anything
-# shorter than this runs tasks twice. System check crmsync.E005 holds whoever edits it to the formula.
+# A row is handed out again `retry` seconds after it was fetched, and fetched rows wait behind others: a
+# shorter time runs tasks twice. System check crmsync.E005 holds whoever edits it to the formula.
 _ROUNDS = 1 + math.ceil((WORKERS + 1) / WORKERS) if WORKERS > 0 else 1
 Q_CLUSTER: dict[str, Any] = {
     "name": "crmsync",
@@ -165,7 +167,7 @@ Q_CLUSTER: dict[str, Any] = {
     "label": "Queue",
 }
 
-# --- API ---------------------------------------------------------------------------------------------------------
+# --- API ------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["crmsync.api.auth.BearerAuthentication"],
@@ -186,7 +188,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024  # an event with a long transcript fits
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # a bulk action on a long admin page
 
-# --- safety ------------------------------------------------------------------------------------------------------
+# --- safety ---------------------------------------------------------------------------------------
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -219,7 +221,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # probes come to the process, not through the proxy
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-# Whether the domain's other hosts speak https, and whether it is preloaded, is for its owner to say, not for us.
+# Whether the domain's other hosts speak https, and whether it is preloaded, is for its owner to say.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 LOGGING_CONFIG = None

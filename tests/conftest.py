@@ -1,9 +1,11 @@
-"""What all tests share: a loopback-only network, quick passwords, a database file per run, and the sandbox CRMs."""
+"""What all tests share: a network that ends at loopback, a database file, the sandbox CRMs."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from django.db import connection
 from django.test import override_settings
 
 ROOT = Path(__file__).resolve().parent.parent
+NEEDS_POSTGRES = "needs PostgreSQL: runs in the pass on that database"
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 TEST_SETTINGS: dict[str, Any] = {
     "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],
@@ -52,12 +55,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `postgres` run where the database under test is PostgreSQL."""
-    if "postgresql" in django_settings.DATABASES["default"]["ENGINE"]:
-        return
+    """Skip, with the reason, what this machine or this pass lacks the means for."""
+    missing: dict[str, str] = {}
+    if "postgresql" not in django_settings.DATABASES["default"]["ENGINE"]:
+        missing["postgres"] = NEEDS_POSTGRES
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        missing["browser"] = "needs a browser: install chromium"
     for item in items:
-        if item.get_closest_marker("postgres"):
-            item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: runs in the PostgreSQL pass"))
+        for marker, reason in missing.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Tell bin/test what was skipped, and fail where nothing may be (CRMSYNC_FAIL_ON_SKIP)."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(session.config, "workerinput"):
+        return
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])]
+    if os.environ.get("CRMSYNC_POSTGRES_FOLLOWS"):
+        reasons = [reason for reason in reasons if reason != NEEDS_POSTGRES]
+    if path := os.environ.get("CRMSYNC_SKIP_LOG"):
+        with Path(path).open("a") as file:
+            file.writelines(f"{reason} ({count} tests)\n" for reason, count in Counter(reasons).items())
+    if reasons and os.environ.get("CRMSYNC_FAIL_ON_SKIP") and exitstatus == 0:
+        session.exitstatus = 1
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -110,7 +132,7 @@ def sandbox(_sandbox_server: Sandbox) -> Sandbox:
 
 
 class Installation(NamedTuple):
-    """An installation of its own for tests that run real processes: environment, and `manage` to run commands."""
+    """An installation of its own, for tests that run real processes."""
 
     environment: dict[str, str]
     var_dir: Path
@@ -122,26 +144,37 @@ class Installation(NamedTuple):
             cwd=ROOT, env=self.environment, check=check, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
 
-    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
-        """Start a long-running command; the test ends it."""
-        return subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, text=True, start_new_session=True, **options
-        )
+    def start(self, *command: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start a long-running command in a process group of its own, its words going to `log`."""
+        with log.open("wb") as file:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, start_new_session=True, stdout=file, stderr=file
+            )
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Installation:
-    """A migrated SQLite installation in a directory of its own."""
+def new_installation(var_dir: Path) -> Installation:
+    """An installation in `var_dir`, not migrated yet; nothing of our own environment leaks in."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
     environment = {
-        **kept,
-        "CRMSYNC_VAR_DIR": str(tmp_path),
+        "CRMSYNC_VAR_DIR": str(var_dir),
         "CRMSYNC_ENV_FILE": os.devnull,
         "CRMSYNC_ALLOW_INSECURE_CRM_URLS": "1",
         "LOG_FORMAT": "console",
         "PYTHONWARNINGS": "error",
         "PYTHONPATH": str(ROOT / "tests" / "crmsync"),
     }
-    made = Installation(environment, tmp_path)
-    made.manage("migrate", "--verbosity", "0")
-    return made
+    return Installation(kept | environment, var_dir)
+
+
+@pytest.fixture(scope="session")
+def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    var_dir = tmp_path_factory.mktemp("migrated")
+    new_installation(var_dir).manage("migrate", "--verbosity", "0")
+    return var_dir
+
+
+@pytest.fixture
+def installation(tmp_path: Path, _migrated: Path) -> Installation:
+    """A migrated SQLite installation in a directory of its own."""
+    shutil.copytree(_migrated, tmp_path, dirs_exist_ok=True)
+    return new_installation(tmp_path)

@@ -1,4 +1,4 @@
-"""`manage.py sandbox`: become the stand-in CRMs. They share no code with the server, so they run as their own program."""
+"""`manage.py sandbox`: become the stand-in CRMs, which share no code with the server: their own program."""
 
 import os
 import sys

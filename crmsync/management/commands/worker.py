@@ -1,4 +1,4 @@
-"""`manage.py worker`: the background workers and the scheduler. Run it under a supervisor that restarts it."""
+"""`manage.py worker`: the background workers and the scheduler, for a supervisor that restarts it."""
 
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ from crmsync import cluster
 
 
 class Command(BaseCommand):
-    """Runs until SIGTERM or Ctrl-C, finishing the tasks in hand (status 0); status 70 asks to be restarted."""
+    """Runs until SIGTERM or Ctrl-C, finishing tasks in hand (status 0); status 70 asks to be restarted."""
 
     help = "Run the background workers and the scheduler."
 
