@@ -1,0 +1,326 @@
+"""The stand-in Salesforce org: routes a request to its resource, and lets the sandbox edit the org as its users would."""
+
+from __future__ import annotations
+
+import re
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import quote
+
+from sandbox.clock import Clock
+from sandbox.salesforce import errors
+from sandbox.salesforce.auth import KEY, USERNAME, Sessions, base_url, soap_login
+from sandbox.salesforce.collections import Collections
+from sandbox.salesforce.composite import composite
+from sandbox.salesforce.errors import ApiError, not_found
+from sandbox.salesforce.query import Queries
+from sandbox.salesforce.records import INTEGRATION_USER, SALES_USER, Records
+from sandbox.salesforce.replication import changed_between
+from sandbox.salesforce.rows import Rows
+from sandbox.salesforce.schema import OBJECTS, Schema, described, sobject_named, summarised
+from sandbox.salesforce.seeding import ORG, seed
+from sandbox.salesforce.sosl import search
+from sandbox.salesforce.store import Row, Store
+from sandbox.seed import Person
+from sandbox.wire import Request, Response
+
+VERSIONS = range(50, 67)
+LONGEST_URI = 16_384
+_DATA = re.compile(r"(/services/data/v(\d+)\.0)(/.*)?")
+
+
+class Salesforce:
+    """One org. `settings` may be changed at any time:
+
+    token_seconds, locator_seconds, search_lag_seconds: how long sessions and query locators live; how late search finds a change
+    hidden_fields, readonly_fields: fields (`Phone` or `Contact.Phone`) the integration user cannot see or write
+    daily_limit, daily_used: the day's API requests
+    duplicate_rule: "off", "alert" or "block"; call_center: whether Task has the call fields
+    activity_key_field: whether Task has Conversation_Key__c; activity_bumps_contact: whether a closed task moves its contact's stamp
+    collections_refuse_whole_request: whether one record with an unknown field or a wrong JSON type fails a whole collection
+    jwt_public_key: PEM of the key that signs JWT assertions, or None (then the signature is not checked)
+    """
+
+    name = "salesforce"
+
+    def __init__(self, clock: Clock, people: list[Person]) -> None:
+        self.settings: dict[str, Any] = {
+            "token_seconds": 7200, "locator_seconds": 172_800, "search_lag_seconds": 0, "hidden_fields": [], "readonly_fields": [],
+            "daily_limit": 100_000, "daily_used": 0, "duplicate_rule": "off", "call_center": True, "activity_key_field": True,
+            "activity_bumps_contact": False, "collections_refuse_whole_request": False, "jwt_public_key": None,
+        }  # fmt: skip
+        self._clock = clock
+        self._store, schema = Store(), Schema(self.settings)
+        self._records = Records(self._store, schema, clock, self.settings)
+        self._schema, self._queries, self._rows = (
+            schema,
+            Queries(self._records, self.settings),
+            Rows(self._records),
+        )
+        self._collections = Collections(self._records, self._rows, self.settings)
+        self.sessions = Sessions(clock, self.settings, ORG, INTEGRATION_USER)
+        seed(self._records, people, clock)
+
+    def handles(self, path: str) -> bool:
+        """Everything below /services/, and the identity address that tokens carry."""
+        return path.startswith(("/services/", "/id/"))
+
+    def fault_response(self, kind: str) -> Response | None:
+        """The vendor's answer for a named fault, or None for an unknown name."""
+        return errors.fault_response(kind)
+
+    def respond(self, request: Request) -> Response:
+        """Answer one request, with the org's own clock in the Date header."""
+        try:
+            response = self._outer(request)
+        except ApiError as error:
+            response = error.response()
+        if request.path.startswith("/services/data/v"):
+            response.headers["Sforce-Limit-Info"] = (
+                f"api-usage={self.settings['daily_used']}/{self.settings['daily_limit']}"
+            )
+        response.headers["Date"] = format_datetime(self._clock.now().replace(microsecond=0), usegmt=True)
+        return response
+
+    def _outer(self, request: Request) -> Response:
+        if len(quote(request.path)) + len(request.query_string) + 1 > LONGEST_URI:
+            return Response(
+                414,
+                b"<h1>Bad Message 414</h1><pre>reason: URI Too Long</pre>",
+                {"Content-Type": "text/html;charset=iso-8859-1"},
+            )
+        path = request.path.rstrip("/")
+        if path == "/services/oauth2/token":
+            return self.sessions.token(request)
+        if match := re.fullmatch(r"/services/Soap/[uc]/([^/]+).*", path):
+            return soap_login(match[1])
+        if path == "/services/data":
+            return _only("GET", request, lambda: Response.of(200, _versions()))
+        if path in ("/services/oauth2/userinfo", f"/id/{ORG}/{INTEGRATION_USER}"):
+            self.sessions.check(request)
+            return Response.of(200, _identity(request))
+        return self._data(request)
+
+    def _data(self, request: Request) -> Response:
+        match = _DATA.fullmatch(request.path)
+        if match is None or int(match[2]) not in VERSIONS:
+            if match is not None and int(match[2]) < 31:
+                raise ApiError(
+                    "UNSUPPORTED_API_VERSION", "The requested resource no longer exists", status=410
+                )
+            raise not_found()
+        self.sessions.check(request)
+        if self.settings["daily_used"] >= self.settings["daily_limit"]:
+            raise ApiError("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
+        self.settings["daily_used"] += 1
+        return self._resource(request)
+
+    def _resource(self, request: Request) -> Response:
+        """One resource below /services/data/vNN.0; also answers the calls inside a composite."""
+        match = _DATA.fullmatch(request.path)
+        if match is None:
+            raise not_found()
+        base, parts = match[1], [part for part in (match[3] or "").split("/") if part]
+        match parts:
+            case ["query" | "queryAll", *rest] if len(rest) < 2:
+                return _only("GET", request, lambda: Response.of(200, self._query(request, base, parts)))
+            case ["search"]:
+                lag = self.settings["search_lag_seconds"]
+                return _only(
+                    "GET",
+                    request,
+                    lambda: Response.of(200, search(self._records, _required(request, "q"), base, lag)),
+                )
+            case ["limits"]:
+                return _only("GET", request, lambda: Response.of(200, self._limits()))
+            case ["composite"]:
+                return _only("POST", request, lambda: composite(request, self._store, self._resource))
+            case ["composite", "sobjects", *rest]:
+                return self._collection(request, base, rest)
+            case ["sobjects", *rest]:
+                return self._sobjects(request, base, rest)
+            case []:
+                return Response.of(
+                    200,
+                    {
+                        name: f"{base}/{name}"
+                        for name in ("sobjects", "query", "queryAll", "search", "limits", "composite")
+                    },
+                )
+        raise not_found()
+
+    def _query(self, request: Request, base: str, parts: list[str]) -> dict[str, Any]:
+        options = request.headers.get("sforce-query-options")
+        if len(parts) == 2:
+            return self._queries.more(parts[1], base, options)
+        return self._queries.run(
+            _required(request, "q"), base, everything=parts[0] == "queryAll", options=options
+        )
+
+    def _sobjects(self, request: Request, base: str, parts: list[str]) -> Response:
+        if not parts:
+            summaries = [summarised(name, base) for name in OBJECTS]
+            return _only(
+                "GET",
+                request,
+                lambda: Response.of(200, {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": summaries}),
+            )
+        sobject, method = sobject_named(parts[0]), request.method
+        match method, parts[1:]:
+            case "GET", []:
+                return Response.of(200, {"objectDescribe": summarised(sobject, base), "recentItems": []})
+            case "POST", []:
+                return self._rows.create(sobject, request)
+            case "GET", ["describe"]:
+                return Response.of(200, described(sobject, self._schema.fields(sobject), base))
+            case "GET", ["deleted" | "updated" as kind]:
+                return Response.of(200, changed_between(self._records, sobject, kind, request))
+            case _, [one]:
+                return self._row(request, base, sobject, one)
+            case "GET", [field, value]:
+                return self._rows.read_by(sobject, field, value, request, base)
+            case "PATCH", [field, value]:
+                return self._rows.upsert(sobject, field, value, request, base)
+            case _, [] | [_, _]:
+                raise _not_allowed(method, "GET,POST" if len(parts) == 1 else "GET,PATCH")
+        raise not_found()
+
+    def _row(self, request: Request, base: str, sobject: str, id_text: str) -> Response:
+        match request.method:
+            case "GET":
+                return self._rows.read(sobject, id_text, request, base)
+            case "PATCH":
+                return self._rows.update(sobject, id_text, request)
+            case "DELETE":
+                return self._rows.delete(sobject, id_text)
+        raise _not_allowed(request.method, "GET,PATCH,DELETE")
+
+    def _collection(self, request: Request, base: str, parts: list[str]) -> Response:
+        match request.method, parts:
+            case "POST", []:
+                return self._collections.create(request)
+            case "PATCH", []:
+                return self._collections.update(request)
+            case "DELETE", []:
+                return self._collections.delete(request)
+            case "GET" | "POST", [name]:
+                return self._collections.read(sobject_named(name), request, base)
+            case "PATCH", [name, field]:
+                return self._collections.upsert(sobject_named(name), field, request)
+        if len(parts) > 2:
+            raise not_found()
+        raise _not_allowed(request.method, ("POST,PATCH,DELETE", "GET,POST", "PATCH")[len(parts)])
+
+    def _limits(self) -> dict[str, Any]:
+        left = max(self.settings["daily_limit"] - self.settings["daily_used"], 0)
+        return {
+            "DailyApiRequests": {"Max": self.settings["daily_limit"], "Remaining": left},
+            "DailyBulkV2QueryJobs": {"Max": 10_000, "Remaining": 10_000},
+            "DataStorageMB": {"Max": 1024, "Remaining": 1000},
+        }
+
+    # What the sandbox's control API and page use: the org's own users at work.
+
+    def contacts(self) -> list[dict[str, Any]]:
+        """Every contact, deleted ones included, with native names and values."""
+        return [_contact(row) for row in self._store.tables["Contact"].values()]
+
+    def contact(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the name both CRMs share
+        """One contact, or None."""
+        row = self._store.get("Contact", id)
+        return row and _contact(row)
+
+    def edit_contact(self, id: str, fields: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
+        """Change a contact as a salesperson would; KeyError for an unknown id or field, ValueError for a refused value."""
+        return self._as_user(
+            lambda: self._records.update("Contact", self._known(id, fields), fields, user=SALES_USER) or id
+        )
+
+    def create_contact(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Create a contact as a salesperson would; errors as in edit_contact."""
+        self._known(None, fields)
+        return self._as_user(
+            lambda: self._records.insert("Contact", fields, user=SALES_USER, save_duplicates=True)
+        )
+
+    def delete_contact(self, id: str) -> None:  # noqa: A002
+        """Move a contact to the recycle bin; KeyError when it is not there."""
+        self._records.delete("Contact", self._known(id, {}), user=SALES_USER)
+
+    def merge_contacts(self, winner_id: str, loser_id: str) -> dict[str, Any]:
+        """Merge the loser into the winner; gives the winner. KeyError when either is not there."""
+        self._records.merge(self._known(winner_id, {}), self._known(loser_id, {}))
+        return _contact(self._store.tables["Contact"][winner_id])
+
+    def activities(self, contact_id: str | None = None) -> list[dict[str, Any]]:
+        """The tasks of one contact or of all, deleted ones included."""
+        tasks = self._store.tables["Task"].values()
+        return [_activity(row) for row in tasks if contact_id is None or row["WhoId"] == contact_id]
+
+    def _known(self, id18: str | None, fields: dict[str, Any]) -> str:
+        row = self._store.get("Contact", id18) if id18 else None
+        if id18 and (row is None or row["IsDeleted"]):
+            raise KeyError(id18)
+        unknown = [name for name in fields if self._schema.field("Contact", name) is None]
+        if unknown:
+            raise KeyError(unknown[0])
+        return id18 or ""
+
+    def _as_user(self, act: Any) -> dict[str, Any]:
+        try:
+            return _contact(self._store.tables["Contact"][act()])
+        except ApiError as error:
+            raise ValueError(error.message) from error
+
+
+def _contact(row: Row) -> dict[str, Any]:
+    fields = {name: value for name, value in row.items() if name != "Id"}
+    return {"id": row["Id"], "fields": fields, "modified": row["SystemModstamp"], "deleted": row["IsDeleted"]}
+
+
+def _activity(row: Row) -> dict[str, Any]:
+    whose = [row["WhoId"]] if row["WhoId"] else []
+    return {
+        "id": row["Id"],
+        "kind": "task",
+        "contact_ids": whose,
+        "fields": dict(row),
+        "created": row["CreatedDate"],
+        "deleted": row["IsDeleted"],
+    }
+
+
+def _only(method: str, request: Request, answer: Any) -> Response:
+    if request.method != method:
+        raise _not_allowed(request.method, method)
+    response: Response = answer()
+    return response
+
+
+def _not_allowed(method: str, allowed: str) -> ApiError:
+    return ApiError(
+        "METHOD_NOT_ALLOWED", f"HTTP Method '{method}' not allowed. Allowed are {allowed}", status=405
+    )
+
+
+def _required(request: Request, name: str) -> str:
+    value = request.param(name)
+    if not value:
+        raise ApiError("MALFORMED_QUERY" if name == "q" else "INVALID_INPUT", f"{name} is required")
+    return value
+
+
+def _versions() -> list[dict[str, str]]:
+    return [
+        {"label": f"Release {number}", "url": f"/services/data/v{number}.0", "version": f"{number}.0"}
+        for number in VERSIONS
+    ]
+
+
+def _identity(request: Request) -> dict[str, Any]:
+    base = base_url(request)
+    return {
+        "id": f"{base}/id/{ORG}/{INTEGRATION_USER}", "sub": f"{base}/id/{ORG}/{INTEGRATION_USER}", "user_id": INTEGRATION_USER,
+        "organization_id": ORG, "username": USERNAME, "preferred_username": USERNAME, "display_name": "Integration User", "name": "Integration User",
+        "client_id": KEY, "active": True, "user_type": "STANDARD", "urls": {"rest": base + "/services/data/v{version}/"},
+    }  # fmt: skip
