@@ -7,8 +7,9 @@ kept there. docs/settings.md lists every variable; `manage.py check` says what i
 import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
@@ -18,9 +19,15 @@ from crmsync.logs import logging_config
 
 ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 (recognised, not bound)
 BASE_DIR = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
 env = Env()
 if (_env_file := Path(os.environ.get("CRMSYNC_ENV_FILE") or BASE_DIR / ".env")).is_file():
     env.read_env(str(_env_file), recurse=False)
+
+
+def read(kind: Callable[[str], Any], name: str, default: T) -> T:
+    """The setting of this name; one that is unset or empty has its default."""
+    return kind(name) if env.str(name, "") else default
 
 
 def _database() -> dict[str, Any]:
@@ -33,7 +40,7 @@ def _database() -> dict[str, Any]:
         database = dict(env.dj_db_url("DATABASE_URL"))
     # Web and worker keep their connections: a reconnect per queue poll costs four times the throughput.
     database |= {
-        "CONN_MAX_AGE": env.int("CONN_MAX_AGE", 300),
+        "CONN_MAX_AGE": read(env.int, "CONN_MAX_AGE", 300),
         "CONN_HEALTH_CHECKS": True,
         "ATOMIC_REQUESTS": False,
     }
@@ -49,34 +56,34 @@ def _database() -> dict[str, Any]:
 
 
 try:
-    DEBUG = env.bool("DEBUG", False)
-    VAR_DIR = env.path("CRMSYNC_VAR_DIR", BASE_DIR / "var")
-    HOST = env.str("HOST", "127.0.0.1")
-    PORT = env.int("PORT", 8000)
-    HTTPS = env.bool("CRMSYNC_HTTPS", False)  # a proxy in front speaks https and sets X-Forwarded-Proto
+    DEBUG = read(env.bool, "DEBUG", False)
+    VAR_DIR = read(env.path, "CRMSYNC_VAR_DIR", BASE_DIR / "var")
+    HOST = read(env.str, "HOST", "127.0.0.1")
+    PORT = read(env.int, "PORT", 8000)
+    HTTPS = read(env.bool, "CRMSYNC_HTTPS", False)  # a proxy in front speaks https and sets X-Forwarded-Proto
 
-    SECRET_KEY = env.str("SECRET_KEY", "") or stored_key(VAR_DIR / "secret_key", new_secret_key())
-    CRMSYNC_ENCRYPTION_KEYS: list[str] = env.list("CRMSYNC_ENCRYPTION_KEYS", []) or [
+    SECRET_KEY = read(env.str, "SECRET_KEY", "") or stored_key(VAR_DIR / "secret_key", new_secret_key())
+    CRMSYNC_ENCRYPTION_KEYS: list[str] = read(env.list, "CRMSYNC_ENCRYPTION_KEYS", []) or [
         stored_key(VAR_DIR / "encryption_keys", new_encryption_key())
     ]
     _own_hosts = dict.fromkeys(["localhost", "127.0.0.1", "[::1]", *([] if HOST in ANY_HOST else [HOST])])
-    ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", list(_own_hosts))
-    CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+    ALLOWED_HOSTS: list[str] = read(env.list, "ALLOWED_HOSTS", list(_own_hosts))
+    CSRF_TRUSTED_ORIGINS: list[str] = read(env.list, "CSRF_TRUSTED_ORIGINS", [])
 
     DATABASES = {"default": _database()}
 
-    PHONE_DEFAULT_REGION = env.str("PHONE_DEFAULT_REGION", "US").upper()
-    CRMSYNC_ALLOW_INSECURE_CRM_URLS = env.bool("CRMSYNC_ALLOW_INSECURE_CRM_URLS", False)
-    CRMSYNC_SYNC_INTERVAL_MINUTES = env.int("CRMSYNC_SYNC_INTERVAL_MINUTES", 5)
+    PHONE_DEFAULT_REGION = read(env.str, "PHONE_DEFAULT_REGION", "US").upper()
+    CRMSYNC_ALLOW_INSECURE_CRM_URLS = read(env.bool, "CRMSYNC_ALLOW_INSECURE_CRM_URLS", False)
+    CRMSYNC_SYNC_INTERVAL_MINUTES = read(env.int, "CRMSYNC_SYNC_INTERVAL_MINUTES", 5)
 
-    OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
-    OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", "")
-    OPENAI_MODEL = env.str("OPENAI_MODEL", "gpt-4.1-mini")
+    OPENAI_API_KEY = read(env.str, "OPENAI_API_KEY", "")
+    OPENAI_BASE_URL = read(env.str, "OPENAI_BASE_URL", "")
+    OPENAI_MODEL = read(env.str, "OPENAI_MODEL", "gpt-4.1-mini")
 
-    LOG_LEVEL = env.str("LOG_LEVEL", "INFO").upper()
-    LOG_FORMAT = env.str("LOG_FORMAT", "console" if sys.stderr.isatty() else "json")
-    WORKERS = env.int("CRMSYNC_WORKERS", 2)
-    TASK_TIMEOUT = env.int("CRMSYNC_TASK_TIMEOUT", 120)  # seconds; the queue accepts whole ones only
+    LOG_LEVEL = read(env.str, "LOG_LEVEL", "INFO").upper()
+    LOG_FORMAT = read(env.str, "LOG_FORMAT", "console" if sys.stderr.isatty() else "json")
+    WORKERS = read(env.int, "CRMSYNC_WORKERS", 2)
+    TASK_TIMEOUT = read(env.int, "CRMSYNC_TASK_TIMEOUT", 120)  # seconds; the queue accepts whole ones only
 except EnvError as error:
     raise ImproperlyConfigured(f"A setting in the environment cannot be read: {error}") from error
 

@@ -4,6 +4,7 @@ import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,10 @@ SHOW = (
 )
 
 
-def shown(installation: Installation, **environment: str) -> dict:
+def shown(installation: Installation, **environment: str) -> dict[str, Any]:
     installation.environment.update(environment)
-    return json.loads(installation.manage("shell", "--no-imports", "-c", SHOW).stdout)
+    seen: dict[str, Any] = json.loads(installation.manage("shell", "--no-imports", "-c", SHOW).stdout)
+    return seen
 
 
 @pytest.fixture
