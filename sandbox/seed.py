@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 PLANS = ("Free", "Starter", "Pro", "Enterprise")
-FIRST = ("Ada", "Grace", "Linus", "Margaret", "Alan", "Barbara", "Edsger", "Radia", "Donald", "Frances", "Niklaus",
-         "Hedy", "Claude", "Katherine", "Ken", "Joan", "José", "Zoë", "Søren", "Anaïs", "Oluwaseun", "Mei", "Noor")  # fmt: skip
-LAST = ("Lovelace", "Hopper", "Torvalds", "Hamilton", "Turing", "Liskov", "Dijkstra", "Perlman", "Knuth", "Allen",
-        "Wirth", "Lamarr", "Shannon", "Johnson", "Thompson", "Clarke", "O'Brien", "García", "Müller", "Nguyễn", "Okafor", "Li")  # fmt: skip
+FIRST = ("Ada", "Grace", "Linus", "Margaret", "Alan", "Barbara", "Edsger", "Radia", "Donald", "Frances",
+         "Niklaus", "Hedy", "Claude", "Katherine", "Ken", "Joan", "José", "Zoë", "Søren", "Anaïs",
+         "Oluwaseun", "Mei", "Noor")  # fmt: skip
+LAST = ("Lovelace", "Hopper", "Torvalds", "Hamilton", "Turing", "Liskov", "Dijkstra", "Perlman", "Knuth",
+        "Allen", "Wirth", "Lamarr", "Shannon", "Johnson", "Thompson", "Clarke", "O'Brien", "García",
+        "Müller", "Nguyễn", "Okafor", "Li")  # fmt: skip
 JUNK = ("n/a", "call the office", "0000", "12", "+1", "unknown", "555", "x1234", "---", "ask Bob")
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One record as a CRM's users typed it. Blank values are None; `number` is the E.164 meant by `phone`, if any."""
+    """One record as a CRM's users typed it; blank is None, `number` is the E.164 meant by `phone`, if any."""
 
     index: int
     first_name: str | None
@@ -36,7 +38,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one CRM's people must become: records = no_phone + junk + usable; usable = numbers + duplicates."""
+    """What one CRM's people are: records = no_phone + junk + usable; usable = numbers + duplicates."""
 
     records: int
     no_phone: int
@@ -64,7 +66,7 @@ def _twice(count: int) -> int:
 
 
 def people(crm: str, count: int = 500) -> list[Person]:
-    """The people of `crm` ("salesforce" or "hubspot"), oldest first; the same call always gives the same people.
+    """The people of `crm` ("salesforce" or "hubspot"), oldest first; always the same for the same count.
 
     The first `shared_numbers(count)` have numbers that both CRMs hold; the next ten numbers appear twice.
     """
@@ -74,14 +76,20 @@ def people(crm: str, count: int = 500) -> list[Person]:
     numbers = [f"+1646555{1000 + i:04d}" for i in range(shared)]
     numbers += [f"+1{area}{200 + i // 10000}{i % 10000:04d}" for i in range(want.numbers - shared)]
     numbers += numbers[shared : shared + twice]
+    phones: list[tuple[str | None, str | None]] = [(number, None) for number in numbers]
+    phones += [(None, None)] * want.no_phone
+    phones += [(None, JUNK[i % len(JUNK)]) for i in range(want.junk)]
+    step = _seconds_between(count)
+    return [_person(rng, i, number, step, raw) for i, (number, raw) in enumerate(phones)]
+
+
+def _seconds_between(count: int) -> int:
+    """Seconds between two records' modified stamps: small enough that a large world ends before today."""
+    return max(1, min(37, 3_000_000 // max(1, count)))
+
+
+def _person(rng: random.Random, index: int, number: str | None, step: int, raw: str | None) -> Person:
     start = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
-    rows = [_person(rng, i, number, start) for i, number in enumerate(numbers)]
-    rows += [_person(rng, want.usable + i, None, start) for i in range(want.no_phone)]
-    junk = [_person(rng, want.usable + want.no_phone + i, None, start, JUNK[i % len(JUNK)]) for i in range(want.junk)]
-    return rows + junk
-
-
-def _person(rng: random.Random, index: int, number: str | None, start: datetime, raw: str | None = None) -> Person:
     first, last = rng.choice(FIRST), rng.choice(LAST)
     return Person(
         index=index,
@@ -96,8 +104,10 @@ def _person(rng: random.Random, index: int, number: str | None, start: datetime,
         renewal_date=None if rng.random() < 0.3 else date(2026, 1, 1) + timedelta(days=rng.randrange(700)),
         last_visit=None if rng.random() < 0.4 else start - timedelta(minutes=rng.randrange(400_000)),
         vip=rng.choice((True, False, None)),
-        notes=rng.choice((None, None, "Prefers mornings.", "Asked for a quote.\nCall back in May.", 'Says "maybe".')),
-        modified=start + timedelta(seconds=37 * index),
+        notes=rng.choice(
+            (None, None, "Prefers mornings.", "Asked for a quote.\nCall back in May.", 'Says "maybe".')
+        ),
+        modified=start + timedelta(seconds=step * index),
     )
 
 
@@ -107,6 +117,7 @@ def _spelling(rng: random.Random, number: str | None) -> str | None:
         return None
     a, b, c = number[2:5], number[5:8], number[8:]
     return rng.choice((
-        number, f"({a}) {b}-{c}", f"{a}-{b}-{c}", f"{a}.{b}.{c}", f"{a}{b}{c}", f"+1 {a} {b} {c}", f"1-{a}-{b}-{c}",
-        f" {a} {b} {c} ", f"+1 ({a}) {b}-{c}", f"001 {a} {b} {c}", f"{a}/{b}-{c}", f"+1{a}{b}{c} ext. 12", f"{a}\u2011{b}\u2011{c}",
+        number, f"({a}) {b}-{c}", f"{a}-{b}-{c}", f"{a}.{b}.{c}", f"{a}{b}{c}", f"+1 {a} {b} {c}",
+        f"1-{a}-{b}-{c}",        f" {a} {b} {c} ", f"+1 ({a}) {b}-{c}", f"011 1 {a} {b} {c}", f"{a}/{b}-{c}",
+        f"+1{a}{b}{c} ext. 12", f"{a}\u2011{b}\u2011{c}",
     ))  # fmt: skip

@@ -67,3 +67,45 @@ class System(Protocol):
     def respond(self, request: Request) -> Response:
         """Answer one request as the vendor would; an exception becomes a 500 and a line on stderr."""
         ...
+
+    def fault_response(self, kind: str) -> Response | None:
+        """An error in the vendor's own words, for fault rules; None when the kind is unknown."""
+        ...
+
+
+class Crm(System, Protocol):
+    """A stand-in CRM as its own users and administrators hold it: what the control API and the pages call.
+
+    Contacts are `{"id", "fields": {name: value}, "modified", "deleted"}`, activities
+    `{"id", "kind", "contact_ids", "fields", "created", "deleted"}`, with the vendor's own names and values.
+    """
+
+    settings: dict[str, Any]
+
+    def contacts(self) -> list[dict[str, Any]]:
+        """Every contact, deleted ones too, oldest first."""
+        ...
+
+    def contact(self, contact_id: str) -> dict[str, Any] | None:
+        """One contact, or None."""
+        ...
+
+    def create_contact(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """A new contact; KeyError for an unknown field, ValueError for a value the CRM refuses."""
+        ...
+
+    def edit_contact(self, contact_id: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """The contact after an edit by the CRM's own user; KeyError and ValueError as above."""
+        ...
+
+    def delete_contact(self, contact_id: str) -> None:
+        """Move one contact to the bin."""
+        ...
+
+    def merge_contacts(self, winner_id: str, loser_id: str) -> dict[str, Any]:
+        """The surviving contact after a merge."""
+        ...
+
+    def activities(self, contact_id: str | None = None) -> list[dict[str, Any]]:
+        """Tasks, calls, communications and notes, of one contact or of all."""
+        ...
