@@ -88,6 +88,7 @@ def logging_config(level: str, form: str) -> None:
                 "urllib3": {"level": "WARNING"},
                 "openai": {"level": "WARNING"},
                 "simple_salesforce": {"level": "WARNING"},
+                "gunicorn.http.wsgi": {"level": "ERROR"},  # a line for every HEAD request
                 "django.request": {"level": "ERROR"},
                 "django.server": {"level": "ERROR"},
             },

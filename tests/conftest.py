@@ -16,6 +16,10 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.test import override_settings
 
+from sandbox.client import Control
+from sandbox.server import running
+from sandbox.world import World
+
 ROOT = Path(__file__).resolve().parent.parent
 NEEDS_POSTGRES = "needs PostgreSQL: runs in the pass on that database"
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
@@ -103,16 +107,12 @@ class Sandbox(NamedTuple):
     """The stand-in CRMs: where they answer, what they hold, and the control client over HTTP."""
 
     base_url: str
-    world: Any
-    control: Any
+    world: World
+    control: Control
 
 
 @contextmanager
 def _running_sandbox(count: int) -> Iterator[Sandbox]:
-    from sandbox.client import Control
-    from sandbox.server import running
-    from sandbox.world import World
-
     world = World(count=count)
     with running(world) as base_url:
         yield Sandbox(base_url, world, Control(base_url))
