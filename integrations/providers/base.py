@@ -85,11 +85,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who we are in the CRM: the answer of `check()`."""
+    """Who we are in the CRM: the answer of `check()`. `web_base` is where people see records, for `Setup.web_base`."""
 
     account_id: str
     name: str
     user: str = ""
+    web_base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,9 @@ class Activity:
 class Provider(Protocol):
     """One CRM, for one connection. Every call has a timeout, sends a write at most once, and raises ProviderError only.
 
-    Batch calls take any number of inputs, cut them into the vendor's sizes, and return one Outcome per input in order; what
-    hits the connection as a whole (auth, rate limit, network before anything was sent) is raised instead.
+    Batch calls take any number of inputs, cut them into the vendor's sizes, and return one Outcome per input in order. What
+    hits the connection as a whole (auth, rate limit, network) is raised while nothing was written yet; once a batch was
+    written it is the outcome of every input that was not sent, so that no success is lost.
     """
 
     name: str
@@ -186,7 +188,9 @@ class Provider(Protocol):
         """The records by requested id, fresh from the CRM; a missing or purged one is absent, a merged one names its winner."""
         ...
 
-    def find_by_phone(self, numbers: Sequence[str], fields: Sequence[str], phone_fields: Sequence[str]) -> dict[str, list[Record]]:
+    def find_by_phone(
+        self, numbers: Sequence[str], fields: Sequence[str], phone_fields: Sequence[str]
+    ) -> dict[str, list[Record]]:
         """Live records by E.164 number; the CRM's own spellings are normalised before they are compared."""
         ...
 

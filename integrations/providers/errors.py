@@ -23,7 +23,13 @@ class ProviderError(Exception):
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, code: str = "", field: str = "", request_id: str = ""
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        field: str = "",
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -40,7 +46,9 @@ class Transient(ProviderError):
 class RateLimited(Transient):
     """The CRM asks to wait `retry_after` seconds. `daily`: the day's quota is used up; `scope` names the limit."""
 
-    def __init__(self, message: str, *, retry_after: float, daily: bool = False, scope: str = "", **details: object) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float, daily: bool = False, scope: str = "", **details: object
+    ) -> None:
         super().__init__(message, **details)  # type: ignore[arg-type]
         self.retry_after = retry_after
         self.daily = daily

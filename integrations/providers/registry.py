@@ -24,7 +24,7 @@ class ProviderEntry:
     def build(self, setup: Setup) -> Provider:
         """A provider for one connection. Vendor libraries are loaded only here."""
         module, _, name = self.path.partition(":")
-        return cast(Callable[[Setup], Provider], getattr(import_module(module), name))(setup)
+        return cast("Callable[[Setup], Provider]", getattr(import_module(module), name))(setup)
 
 
 PROVIDERS: dict[str, ProviderEntry] = {

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from contacts.values import FieldType
+
 
 class TokenStore(Protocol):
     """Where a session token lives between processes; one refresh at a time."""
@@ -14,7 +16,9 @@ class TokenStore(Protocol):
         """The stored token, or None."""
         ...
 
-    def refresh(self, stale: Mapping[str, str] | None, fetch: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+    def refresh(
+        self, stale: Mapping[str, str] | None, fetch: Callable[[], Mapping[str, str]]
+    ) -> Mapping[str, str]:
         """The token that replaces `stale`: another process's newer one, else the result of `fetch`, stored for all."""
         ...
 
@@ -29,7 +33,9 @@ class MemoryTokens:
         """The stored token, or None."""
         return self._token
 
-    def refresh(self, stale: Mapping[str, str] | None, fetch: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+    def refresh(
+        self, stale: Mapping[str, str] | None, fetch: Callable[[], Mapping[str, str]]
+    ) -> Mapping[str, str]:
         """Fetch unless the token has been replaced since."""
         if self._token is None or self._token == stale:
             self._token = fetch()
@@ -40,6 +46,10 @@ def _ignore(_quota: Mapping[str, int]) -> None:
     return None
 
 
+def _no_wait(_kind: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """One connection as its provider sees it.
@@ -47,6 +57,9 @@ class Setup:
     `tenant_url`: https base address, or plain-http loopback when `allow_insecure`. `secrets`: by the names in the registry.
     `region`: for phones without country code. `report_quota(usage)` is called with {"used", "total"} when the vendor tells.
     `options`: provider-specific settings of the connection. `phone_fields`: the CRM's phone fields in priority order.
+    `field_types`: types from the cached schema, which spare a provider that needs them a call. `web_base`: the answer of
+    `check()`, for links. `pace(kind)` waits until a call of that kind ("search", "write", "read") may be sent, on top of
+    what the provider does within its process.
     """
 
     tenant_url: str
@@ -57,4 +70,7 @@ class Setup:
     options: Mapping[str, str] = field(default_factory=dict)
     tokens: TokenStore = field(default_factory=MemoryTokens)
     report_quota: Callable[[Mapping[str, int]], None] = _ignore
+    pace: Callable[[str], None] = _no_wait
+    field_types: Mapping[str, FieldType] = field(default_factory=dict)
+    web_base: str = ""
     timeout: tuple[float, float] = (5.0, 30.0)

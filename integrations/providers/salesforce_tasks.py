@@ -1,0 +1,65 @@
+"""A conversation as a Salesforce Task. Sources: Object Reference, Task; Lightning "Log a Call"."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC
+from typing import Any
+
+from integrations.providers.base import Activity, ActivityKind
+from integrations.providers.markers import with_marker
+
+SUBJECT_LIMIT = 255
+DESCRIPTION_LIMIT = 32_000
+# Part of Salesforce CRM Call Center; an org may lack them or hide them from the integration user.
+CALL_FIELDS = {
+    "CallType": "Call type",
+    "CallDurationInSeconds": "Duration in seconds",
+    "CallDisposition": "Disconnection reason",
+    "CallObject": "Conversation",
+}
+_DIRECTIONS = {"inbound": "Inbound", "outbound": "Outbound"}
+
+
+def task_values(activity: Activity, known: Collection[str] | None, *, status: str) -> dict[str, Any]:
+    """The Task's fields. `known` may be written (None: all); what else there is to tell goes to the description.
+
+    TaskSubtype is not among them: Salesforce takes it at creation only (`subtype_of`).
+    """
+    call = {name: value for name, value in _call_values(activity).items() if value is not None}
+    told = [
+        f"{CALL_FIELDS[name]}: {value}"
+        for name, value in call.items()
+        if known is not None and name not in known
+    ]
+    values = {
+        **dict(activity.extra),
+        "Subject": with_marker(activity.title, activity.marker, SUBJECT_LIMIT),
+        "Status": status,
+        "ActivityDate": activity.started.astimezone(UTC).date().isoformat(),
+        "Description": _description(activity.body, told),
+        "WhoId": activity.contact_id,
+    }
+    return values | {name: value for name, value in call.items() if known is None or name in known}
+
+
+def subtype_of(activity: Activity) -> str:
+    """Calls show as calls on the timeline, chats as tasks."""
+    return "Call" if activity.kind is ActivityKind.CALL else "Task"
+
+
+def _call_values(activity: Activity) -> dict[str, Any]:
+    if activity.kind is not ActivityKind.CALL:
+        return {}
+    seconds = None if activity.duration_ms is None else round(activity.duration_ms / 1000)
+    return {
+        "CallType": _DIRECTIONS.get(activity.direction),
+        "CallDurationInSeconds": seconds,
+        "CallDisposition": activity.disconnection_reason[:255] or None,
+        "CallObject": activity.marker[:255],
+    }
+
+
+def _description(body: str, told: list[str]) -> str:
+    ending = "\n\n" + "\n".join(told) if told else ""
+    return (body[: DESCRIPTION_LIMIT - len(ending)] + ending).strip()

@@ -1,0 +1,143 @@
+"""Writing contacts and tasks to a Salesforce org in collections of 200, with one outcome per row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from integrations.providers import salesforce_queries as soql
+from integrations.providers.base import Activity, Creation, Outcome, Record, Update
+from integrations.providers.batches import in_batches
+from integrations.providers.errors import ConfigError, ProviderError, RecordGone
+from integrations.providers.salesforce_errors import error_of, existing_id, problem_of
+from integrations.providers.salesforce_reading import Org, Row, records_by_id
+from integrations.providers.salesforce_tasks import subtype_of, task_values
+
+BATCH = 200
+COLLECTIONS = "composite/sobjects"
+UNNAMED = "Unknown"  # Salesforce requires a last name; people see this word where nobody knows it
+DEFAULT = "default."
+
+
+def create_contacts(org: Org, creations: Sequence[Creation]) -> list[Outcome]:
+    """New contacts. The record that a duplicate rule or a unique field points to is linked instead."""
+    options = org.setup.options
+    defaults = {name.removeprefix(DEFAULT): options[name] for name in options if name.startswith(DEFAULT)}
+
+    def send(batch: list[Creation]) -> list[Outcome]:
+        rows = [_row("Contact", _new_contact(defaults, one.values)) for one in batch]
+        return [
+            _outcome(answer, created=True) for answer in org.collection("POST", COLLECTIONS, rows, once=True)
+        ]
+
+    return in_batches(creations, BATCH, send)
+
+
+def update_contacts(org: Org, updates: Sequence[Update]) -> list[Outcome]:
+    """Changed fields; a record that is gone names what it was merged into."""
+
+    def send(batch: list[Update]) -> list[Outcome]:
+        rows = [_row("Contact", {**one.values, "id": one.external_id}) for one in batch]
+        return [_outcome(answer) for answer in org.collection("PATCH", COLLECTIONS, rows)]
+
+    outcomes = in_batches(updates, BATCH, send)
+    pairs = list(zip(updates, outcomes, strict=True))
+    gone = [update.external_id for update, outcome in pairs if isinstance(outcome.error, RecordGone)]
+    found: dict[str, Record] = {}
+    if gone:
+        with suppress(ProviderError):
+            found = records_by_id(org, gone, ())
+    return [_follow(outcome, found.get(update.external_id)) for update, outcome in pairs]
+
+
+class TaskLog:
+    """Logs conversations as Tasks, and remembers which fields the org lacks."""
+
+    def __init__(self, org: Org) -> None:
+        self._org = org
+        self._writable: frozenset[str] | None = None  # None: not asked yet, every field is tried
+
+    def log(self, activities: Sequence[Activity]) -> list[Outcome]:
+        """New or updated Tasks; an upsert where the org has a key field."""
+        return in_batches(activities, BATCH, self._log_batch, key=lambda one: bool(one.external_id))
+
+    def _log_batch(self, batch: list[Activity]) -> list[Outcome]:
+        outcomes = self._try(batch)
+        refused = [
+            one for one, made in zip(batch, outcomes, strict=True) if isinstance(made.error, ConfigError)
+        ]
+        if not refused or self._writable is not None:
+            return outcomes
+        # Nothing of these rows was written. The org lacks a field or hides it: look which, and tell it in the text.
+        fields = self._org.describe("Task")["fields"]
+        self._writable = frozenset(field["name"] for field in fields if field["createable"])
+        again = iter(self._try(refused))
+        return [next(again) if isinstance(made.error, ConfigError) else made for made in outcomes]
+
+    def _try(self, batch: list[Activity]) -> list[Outcome]:
+        try:
+            return self._send(batch)
+        except ConfigError as error:
+            return [Outcome(error=error)] * len(batch)
+
+    def _send(self, batch: list[Activity]) -> list[Outcome]:
+        status = self._org.setup.options.get("task_status") or "Completed"
+        rows = [_row("Task", task_values(one, self._writable, status=status)) for one in batch]
+        key_field = self._org.setup.options.get("activity_key_field", "")
+        if batch[0].external_id:
+            rows = [row | {"id": one.external_id} for one, row in zip(batch, rows, strict=True)]
+            return [_outcome(answer) for answer in self._org.collection("PATCH", COLLECTIONS, rows)]
+        if key_field:
+            return self._upsert(batch, rows, key_field)
+        rows = [row | self._subtype(one) for one, row in zip(batch, rows, strict=True)]
+        return [
+            _outcome(answer, created=True)
+            for answer in self._org.collection("POST", COLLECTIONS, rows, once=True)
+        ]
+
+    def _upsert(self, batch: list[Activity], rows: list[dict[str, Any]], key_field: str) -> list[Outcome]:
+        """By key: safe to repeat. Only a new Task takes a subtype, so it is asked first which ones exist."""
+        query = soql.key_query(key_field, [one.marker for one in batch])
+        known = {str(row[key_field]).casefold() for row in self._org.rows([query], deleted=True)}
+        for one, row in zip(batch, rows, strict=True):
+            new = {} if one.marker.casefold() in known else self._subtype(one)
+            row |= {key_field: one.marker, **new}
+        answers = self._org.collection("PATCH", f"{COLLECTIONS}/Task/{key_field}", rows)
+        return [_outcome(answer) for answer in answers]
+
+    def _subtype(self, activity: Activity) -> dict[str, str]:
+        known = self._writable is None or "TaskSubtype" in self._writable
+        return {"TaskSubtype": subtype_of(activity)} if known else {}
+
+
+def _new_contact(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    given = {**defaults, **{name: value for name, value in values.items() if value is not None}}
+    return {**given, "LastName": given.get("LastName") or UNNAMED}
+
+
+def _row(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"attributes": {"type": kind}, **values}
+
+
+def _outcome(answer: Row, *, created: bool = False) -> Outcome:
+    if answer.get("success"):
+        return Outcome(external_id=str(answer["id"]), created=bool(answer.get("created", created)))
+    problem = problem_of(answer.get("errors"))
+    existing = existing_id(problem) if created else ()
+    if len(existing) == 1:
+        return Outcome(external_id=existing[0])
+    return Outcome(error=error_of(answer.get("errors"), 400))
+
+
+def _follow(outcome: Outcome, record: Record | None) -> Outcome:
+    error = outcome.error
+    if not isinstance(error, RecordGone) or record is None or record.merged_into is None:
+        return outcome
+    details = {
+        "status": error.status,
+        "code": error.code,
+        "field": error.field,
+        "request_id": error.request_id,
+    }
+    return Outcome(error=RecordGone(error.message, merged_into=record.merged_into, **details))
