@@ -15,13 +15,17 @@ from sandbox.salesforce import jwt
 from sandbox.salesforce.errors import ApiError
 from sandbox.wire import Request, Response
 
-KEY, SECRET = "sandbox-key", "sandbox-secret"  # noqa: S105 - the sandbox's public credentials
+KEY, SECRET = "sandbox-key", "sandbox-secret"
 USERNAME = "integration@sandbox.example.com"
-SOAP_FAULT = """<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" \
-xmlns:sf="urn:fault.partner.soap.sforce.com" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault>\
+SOAP_FAULT = """<?xml version="1.0" encoding="UTF-8"?>\
+<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" \
+xmlns:sf="urn:fault.partner.soap.sforce.com" \
+xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault>\
 <faultcode>sf:INVALID_OPERATION</faultcode><faultstring>INVALID_OPERATION: {message}</faultstring><detail>\
-<sf:UnexpectedErrorFault xsi:type="sf:UnexpectedErrorFault"><sf:exceptionCode>INVALID_OPERATION</sf:exceptionCode>\
-<sf:exceptionMessage>{message}</sf:exceptionMessage></sf:UnexpectedErrorFault></detail></soapenv:Fault></soapenv:Body></soapenv:Envelope>"""
+<sf:UnexpectedErrorFault \
+xsi:type="sf:UnexpectedErrorFault"><sf:exceptionCode>INVALID_OPERATION</sf:exceptionCode>\
+<sf:exceptionMessage>{message}</sf:exceptionMessage></sf:UnexpectedErrorFault></detail></soapenv:Fault>\
+</soapenv:Body></soapenv:Envelope>"""
 
 
 class Sessions:
@@ -81,7 +85,7 @@ class Sessions:
                 key=KEY,
                 username=USERNAME,
                 hosts=hosts,
-                public_key=self._settings["jwt_public_key"],
+                public_key=self._settings["jwt_public_key"] or None,
             )
         except jwt.BadAssertion as error:
             return _refused("invalid_grant", str(error))
@@ -95,10 +99,20 @@ class Sessions:
         base, issued_at = base_url(request), str(int(now * 1000))
         identity = f"{base}/id/{self._org}/{self._user}"
         signature = hmac.new(SECRET.encode(), (identity + issued_at).encode(), hashlib.sha256).digest()
-        return Response.of(200, {
-            "access_token": token, "signature": base64.b64encode(signature).decode(), "scope": "api", "instance_url": base,
-            "id": identity, "token_type": "Bearer", "issued_at": issued_at, "api_instance_url": base,
-        }, {"Cache-Control": "no-cache,must-revalidate,max-age=0,no-store,private"})  # fmt: skip
+        return Response.of(
+            200,
+            {
+                "access_token": token,
+                "signature": base64.b64encode(signature).decode(),
+                "scope": "api",
+                "instance_url": base,
+                "id": identity,
+                "token_type": "Bearer",
+                "issued_at": issued_at,
+                "api_instance_url": base,
+            },
+            {"Cache-Control": "no-store"},
+        )
 
 
 def base_url(request: Request) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.ids import canonical, sobject_of
@@ -95,7 +95,7 @@ class Collections:
         return self._answer(ids, remove, (request.param("allOrNone") or "").lower() == "true")
 
     def read(self, sobject: str, request: Request, base: str) -> Response:
-        """GET composite/sobjects/X?ids=&fields=, or POST with the same in a body; null for each id that is not there."""
+        """GET composite/sobjects/X?ids=&fields=, or POST with a body; null for each id that is not there."""
         if request.method == "POST":
             body = object_body(request)
             ids, names = body.get("ids"), body.get("fields")
@@ -106,10 +106,8 @@ class Collections:
         _limit(ids, 2000)
         fields = self._rows.chosen(sobject, names)
         found = (self._records.store.get(sobject, canonical(id_text.strip()) or "") for id_text in ids)
-        return Response.of(
-            200,
-            [shown(sobject, row, fields, base) if row and not row["IsDeleted"] else None for row in found],
-        )
+        live = (row if row and not row["IsDeleted"] else None for row in found)
+        return Response.of(200, [row and shown(sobject, row, fields, base) for row in live])
 
     def _upsert_one(
         self, sobject: str, body: dict[str, Any], field_name: str, value: str, *, save: bool
@@ -138,8 +136,7 @@ class Collections:
         results: list[Result] = []
         try:
             with self._records.store.savepoint():
-                for item in items:
-                    results.append(self._attempt(item, act))
+                results.extend(self._attempt(item, act) for item in items)
                 if all_or_none and not all(result["success"] for result in results):
                     raise RolledBack
         except RolledBack:
@@ -159,12 +156,12 @@ class Collections:
 
 
 def _records(request: Request) -> tuple[list[dict[str, Any]], bool]:
-    """The records of a body and its allOrNone; refuses what is no collection, too many records and too many chunks."""
+    """The records of a body and its allOrNone; refuses bad bodies, too many records and too many chunks."""
     body = json_body(request)
     if not isinstance(body, dict) or not isinstance(body.get("records"), list):
         raise ApiError(
             "JSON_PARSER_ERROR",
-            "The request body must be an object with a list of records at [line:1, column:1]",
+            "The body must be an object with a list of records at [line:1, column:1]",
         )
     unknown = sorted(set(body) - {"records", "allOrNone"})
     if unknown:
@@ -203,7 +200,7 @@ def _limit(items: list[Any], most: int) -> None:
         raise ApiError("EXCEEDED_ID_LIMIT", message)
 
 
-def _are_texts(items: Any) -> bool:
+def _are_texts(items: Any) -> TypeGuard[list[str]]:
     return isinstance(items, list) and bool(items) and all(isinstance(item, str) and item for item in items)
 
 

@@ -1,4 +1,4 @@
-"""The composite resource: up to 25 calls in one, later ones using results of earlier ones, all or none if asked."""
+"""The composite resource: up to 25 calls in one, later ones using results of earlier ones."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def _halted(calls: list[dict[str, Any]], results: list[dict[str, Any]]) -> list[
     halted = ApiError("PROCESSING_HALTED", message).document()
     failed = results[-1]
     return [
-        failed if call["referenceId"] == failed["referenceId"]
+        failed
+        if call["referenceId"] == failed["referenceId"]
         else {"body": halted, "httpHeaders": {}, "httpStatusCode": 400, "referenceId": call["referenceId"]}
         for call in calls
-    ]  # fmt: skip
+    ]

@@ -1,4 +1,4 @@
-"""How Salesforce refuses: one exception that knows both spellings of an error, and the wordings used in many places."""
+"""How Salesforce refuses: one exception that knows both forms of an error, and wordings of many places."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Any
 
 from sandbox.wire import Response
 
-READ_WRITE_HINT = "Please check the security settings of this field and verify that it is read/write for your profile or permission set."
+READ_WRITE_HINT = (
+    "Please check the security settings of this field and verify that it is read/write for your profile "
+    "or permission set."
+)
 NAMES_HINT = "Please reference your WSDL or the describe call for the appropriate names."
 
 
 class ApiError(Exception):
-    """A refused request or row. `fields` of None leaves the key out, as errors outside of record writes do."""
+    """A refused request or row; `fields` of None leaves the key out, as errors outside of writes do."""
 
     def __init__(
         self,
@@ -69,16 +72,24 @@ def entity_is_deleted(status: int = 404) -> ApiError:
 
 FAULTS = {
     "daily_limit": (403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
-    "concurrent_limit": (403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded."),
+    "concurrent_limit": (
+        403,
+        "REQUEST_LIMIT_EXCEEDED",
+        "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
+    ),
     "row_lock": (400, "UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record or 1 records"),
     "session_expired": (401, "INVALID_SESSION_ID", "Session expired or invalid"),
     "server_unavailable": (503, "SERVER_UNAVAILABLE", "Server is busy. Please try again later."),
-    "server_error": (500, "UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support: 1234567890-12345 (123456789)"),
+    "server_error": (
+        500,
+        "UNKNOWN_EXCEPTION",
+        "An unexpected error occurred. Please include this ErrorId if you contact support: 1-2 (3)",
+    ),
     "query_timeout": (400, "QUERY_TIMEOUT", "Your query request was running for too long."),
     "api_disabled": (403, "API_DISABLED_FOR_ORG", "The REST API is not enabled for this Organization."),
     "storage_limit": (403, "STORAGE_LIMIT_EXCEEDED", "storage limit exceeded"),
-}  # fmt: skip
-MAINTENANCE = b"<html><head><title>Salesforce - Down for Maintenance</title></head><body>We are down for maintenance.</body></html>"
+}
+MAINTENANCE = b"<html><head><title>Maintenance</title></head><body>We are down for maintenance.</body></html>"
 
 
 def fault_response(kind: str) -> Response | None:
@@ -88,5 +99,5 @@ def fault_response(kind: str) -> Response | None:
     if kind not in FAULTS:
         return None
     status, code, message = FAULTS[kind]
-    fields = [] if kind == "row_lock" else None
+    fields: list[str] | None = [] if kind == "row_lock" else None
     return ApiError(code, message, status=status, fields=fields).response()

@@ -7,16 +7,65 @@ from functools import cached_property
 from typing import Any
 
 FLAGS = {
-    "A": "aggregatable", "C": "createable", "D": "defaultedOnCreate", "F": "filterable", "G": "groupable", "L": "idLookup", "N": "nillable",
-    "P": "permissionable", "R": "restrictedPicklist", "S": "sortable", "U": "updateable", "X": "externalId", "u": "unique", "n": "nameField",
-    "p": "namePointing", "y": "polymorphicForeignKey", "s": "searchPrefilterable", "q": "queryByDistance", "=": "calculated", "x": "custom",
-}  # fmt: skip
-NEVER = ("aiPredictionField", "autoNumber", "cascadeDelete", "caseSensitive", "dependentPicklist", "deprecatedAndHidden", "displayLocationInDecimal",
-         "encrypted", "formulaTreatNullNumberAsZero", "highScaleNumber", "htmlFormatted", "restrictedDelete", "writeRequiresMasterRead")  # fmt: skip
-EMPTY = ("calculatedFormula", "controllerName", "defaultValueFormula", "filteredLookupInfo", "inlineHelpText", "mask", "maskType",
-         "referenceTargetField", "relationshipOrder")  # fmt: skip
-SOAP = {"id": "tns:ID", "reference": "tns:ID", "boolean": "xsd:boolean", "double": "xsd:double", "currency": "xsd:double", "percent": "xsd:double",
-        "int": "xsd:int", "date": "xsd:date", "datetime": "xsd:dateTime", "address": "urn:address"}  # fmt: skip
+    "A": "aggregatable",
+    "C": "createable",
+    "D": "defaultedOnCreate",
+    "F": "filterable",
+    "G": "groupable",
+    "L": "idLookup",
+    "N": "nillable",
+    "P": "permissionable",
+    "R": "restrictedPicklist",
+    "S": "sortable",
+    "U": "updateable",
+    "X": "externalId",
+    "u": "unique",
+    "n": "nameField",
+    "p": "namePointing",
+    "y": "polymorphicForeignKey",
+    "s": "searchPrefilterable",
+    "q": "queryByDistance",
+    "=": "calculated",
+    "x": "custom",
+}
+NEVER = (
+    "aiPredictionField",
+    "autoNumber",
+    "cascadeDelete",
+    "caseSensitive",
+    "dependentPicklist",
+    "deprecatedAndHidden",
+    "displayLocationInDecimal",
+    "encrypted",
+    "formulaTreatNullNumberAsZero",
+    "highScaleNumber",
+    "htmlFormatted",
+    "restrictedDelete",
+    "writeRequiresMasterRead",
+)
+EMPTY = (
+    "calculatedFormula",
+    "controllerName",
+    "defaultValueFormula",
+    "filteredLookupInfo",
+    "inlineHelpText",
+    "mask",
+    "maskType",
+    "referenceTargetField",
+    "relationshipOrder",
+)
+SOAP = {
+    "id": "tns:ID",
+    "reference": "tns:ID",
+    "boolean": "xsd:boolean",
+    "double": "xsd:double",
+    "currency": "xsd:double",
+    "percent": "xsd:double",
+    "int": "xsd:int",
+    "date": "xsd:date",
+    "datetime": "xsd:dateTime",
+    "address": "urn:address",
+}
 TEXTS = frozenset({"string", "textarea", "phone", "email", "url", "picklist", "combobox"})
 NUMBERS = frozenset({"double", "currency", "percent", "int"})
 
@@ -65,13 +114,23 @@ class Field:
         entry: dict[str, Any] = {key: self.may(letter) for letter, key in FLAGS.items()}
         entry |= dict.fromkeys(NEVER, False) | dict.fromkeys(EMPTY)
         entry |= {
-            "name": self.name, "label": self.label, "type": self.type, "length": self.length,
+            "name": self.name,
+            "label": self.label,
+            "type": self.type,
+            "length": self.length,
             "byteLength": self.length if self.type in ("id", "reference") else self.length * 3,
-            "precision": self.precision, "scale": self.scale, "digits": self.digits, "soapType": SOAP.get(self.type, "xsd:string"),
-            "referenceTo": list(self.reference_to), "relationshipName": self.relationship, "compoundFieldName": self.compound,
-            "extraTypeInfo": self.extra, "defaultValue": False if self.type == "boolean" else self.default, "calculatedFormula": self.formula,
+            "precision": self.precision,
+            "scale": self.scale,
+            "digits": self.digits,
+            "soapType": SOAP.get(self.type, "xsd:string"),
+            "referenceTo": list(self.reference_to),
+            "relationshipName": self.relationship,
+            "compoundFieldName": self.compound,
+            "extraTypeInfo": self.extra,
+            "defaultValue": False if self.type == "boolean" else self.default,
+            "calculatedFormula": self.formula,
             "picklistValues": [self._choice(value) for value in self.values],
-        }  # fmt: skip
+        }
         return dict(sorted(entry.items()))
 
     def _choice(self, value: str) -> dict[str, Any]:
@@ -85,7 +144,7 @@ class Field:
 
 
 def read_table(table: str) -> dict[str, Field]:
-    """Fields from lines of `Name | Label | type size | flags | options`, keyed by lower-case name, in order."""
+    """Fields from lines of `Name | Label | type size | flags | options`, by lower-case name, in order."""
     fields = (_read_line(line) for line in table.strip().splitlines())
     return {field.name.lower(): field for field in fields}
 

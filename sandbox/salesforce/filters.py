@@ -1,6 +1,6 @@
-"""WHERE and ORDER BY against real fields: the type checks the vendor makes, then a plain predicate over rows.
+"""WHERE and ORDER BY against real fields: the vendor's type checks, then a plain predicate over rows.
 
-Ids compare with case, text without; an empty string is null; `!=` and NOT IN also find blanks, as in the real API.
+Ids compare with case, text without; an empty string is null; `!=` and NOT IN also find blanks.
 """
 
 from __future__ import annotations
@@ -15,17 +15,9 @@ from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.fields import NUMBERS, TEXTS, Field
 from sandbox.salesforce.ids import canonical
 from sandbox.salesforce.schema import no_such_column
-from sandbox.salesforce.soql import (
-    Comparison,
-    Condition,
-    Literal,
-    Ordering,
-    Token,
-    malformed,
-    pointed,
-    unquoted,
-)
+from sandbox.salesforce.soql import Comparison, Condition, Literal, Ordering
 from sandbox.salesforce.store import Row
+from sandbox.salesforce.tokens import Token, malformed, pointed, unquoted
 
 Predicate = Callable[[Row], bool]
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -36,6 +28,10 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+def _never(_row: Row) -> bool:
+    return False
+
+
 class Names:
     """The visible fields of the queried object, found by the names a query uses."""
 
@@ -43,7 +39,7 @@ class Names:
         self.text, self.sobject, self._fields = text, sobject, fields
 
     def field(self, token: Token) -> Field:
-        """The field a token names; the object's own name may stand before it. Unknown ones are INVALID_FIELD."""
+        """The field a token names, perhaps behind the object's own name; INVALID_FIELD for an unknown one."""
         prefix, _, name = token.text.rpartition(".")
         if prefix and prefix.lower() != self.sobject.lower():
             raise malformed(self.text, token.at, f"unexpected token: '{token.text}'")
@@ -95,7 +91,7 @@ def _comparison(condition: Comparison, names: Names) -> Predicate:
     if word in ("=", "in", "!=", "not in"):
         return _membership(field, frozenset(values), wanted=word in ("=", "in"))
     if values[0] is None:
-        return lambda row: False
+        return _never
     return _ranked(field, COMPARE[word], values[0])
 
 
@@ -111,7 +107,10 @@ def _membership(field: Field, values: frozenset[Any], *, wanted: bool) -> Predic
     name = field.name
     if field.type in TEXTS:
         return lambda row: (
-            ((value := row[name]) is None and None in values or value is not None and value.lower() in values)
+            (
+                ((value := row[name]) is None and None in values)
+                or (value is not None and value.lower() in values)
+            )
             is wanted
         )
     return lambda row: (row[name] in values) is wanted

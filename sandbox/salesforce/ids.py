@@ -28,7 +28,7 @@ def checksum(id15: str) -> str:
 
 
 def canonical(text: str) -> str | None:
-    """The 18-character form of a 15- or 18-character id; None when it is malformed or its suffix does not fit."""
+    """The 18-character form of a 15- or 18-character id; None when malformed or its suffix does not fit."""
     if not _ID.match(text):
         return None
     full = text[:15] + checksum(text[:15])

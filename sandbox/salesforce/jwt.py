@@ -1,4 +1,4 @@
-"""JWT bearer assertions: the claims are always judged; the RS256 signature when the org has the app's public key."""
+"""JWT bearer assertions: claims are always judged, the RS256 signature when the org has the public key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BadAssertion(Exception):
 def check(assertion: str, *, key: str, username: str, hosts: tuple[str, ...], public_key: str | None) -> None:
     """Raise BadAssertion unless the assertion is signed, fresh, and by the right app for the right user.
 
-    `key` is the app's consumer key, `hosts` further accepted audiences, `public_key` a PEM "PUBLIC KEY" or None.
+    `key` is the app's consumer key, `hosts` further audiences, `public_key` a PEM "PUBLIC KEY" or None.
     """
     parts = assertion.split(".")
     if len(parts) != 3 or not all(parts):
@@ -80,7 +80,7 @@ def _signed(message: bytes, signature: bytes, public_key: str) -> bool:
 
 
 def _rsa_numbers(pem: str) -> tuple[int, int]:
-    """Modulus and exponent of a SubjectPublicKeyInfo: SEQUENCE(algorithm, BIT STRING(SEQUENCE(modulus, exponent)))."""
+    """Modulus and exponent of a PEM public key (algorithm, then a bit string with the two integers)."""
     der = base64.b64decode("".join(line for line in pem.splitlines() if not line.startswith("-----")))
     body, _ = _element(der)
     _, rest = _element(body)

@@ -10,10 +10,11 @@ from sandbox.salesforce.errors import NAMES_HINT, ApiError
 from sandbox.salesforce.fields import Field
 from sandbox.salesforce.filters import Names, predicate, sort_rows
 from sandbox.salesforce.ids import DIGITS
+from sandbox.salesforce.objects import FIELDS
 from sandbox.salesforce.records import Records
-from sandbox.salesforce.schema import FIELDS
-from sandbox.salesforce.soql import Count, Query, malformed, parse, pointed
+from sandbox.salesforce.soql import Count, Query, parse
 from sandbox.salesforce.store import Row
+from sandbox.salesforce.tokens import malformed, pointed
 
 SMALLEST, LARGEST = 200, 2000
 
@@ -90,8 +91,8 @@ class Queries:
         found = next((known for known in FIELDS if known.lower() == name.lower()), None)
         if found is None:
             message = (
-                f"sObject type '{name}' is not supported. If you are attempting to use a custom object, be sure to append the "
-                f"'__c' after the entity name. {NAMES_HINT}"
+                f"sObject type '{name}' is not supported. If you are attempting to use a custom object, "
+                f"be sure to append the '__c' after the entity name. {NAMES_HINT}"
             )
             raise ApiError("INVALID_TYPE", pointed(query.text, query.sobject.at, message))
         return found

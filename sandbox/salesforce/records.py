@@ -1,4 +1,4 @@
-"""Creating, changing, deleting and merging records, with the stamps and derived fields that follow from it."""
+"""Creating, changing, deleting and merging records, with the stamps and derived fields that follow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sandbox.salesforce import moments
 from sandbox.salesforce.duplicates import refuse_duplicate
 from sandbox.salesforce.errors import ApiError, entity_is_deleted
 from sandbox.salesforce.ids import canonical, record_id, sobject_of
-from sandbox.salesforce.schema import FIELDS, WRITABLE, Schema
+from sandbox.salesforce.objects import FIELDS
+from sandbox.salesforce.schema import WRITABLE, Schema
 from sandbox.salesforce.store import Row, Store, Taken, blank_row
 from sandbox.salesforce.validation import validated
 
@@ -60,7 +61,7 @@ class Records:
     def delete(
         self, sobject: str, id18: str, *, user: str = INTEGRATION_USER, master: str | None = None
     ) -> None:
-        """Move a record to the recycle bin; a contact's tasks go with it, or to the `master` it was merged into."""
+        """Move a record to the recycle bin; a contact's tasks go with it, or to the `master` of a merge."""
         self._refuse_read_only(sobject, "deleted")
         row, now = self.live(sobject, id18), self.stamp()
         gone = (
@@ -97,7 +98,7 @@ class Records:
         return moments.written(self.clock.now())
 
     def archive(self) -> None:
-        """Archive closed tasks that are at least a year old; part of the nightly work of a real org."""
+        """Archive closed tasks that are at least a year old, as a real org does in the background."""
         limit = (self.clock.now() - ARCHIVE_AFTER).date().isoformat()
         tasks = self.store.tables["Task"]
         old = [
@@ -131,7 +132,8 @@ class Records:
                 sobject, {**row, "LastModifiedDate": now, "LastModifiedById": user, "SystemModstamp": now}
             )
         except Taken as taken:
-            message = f"duplicate value found: {taken.field.name} duplicates value on record with id: {taken.record_id[:15]}"
+            holder = f"{taken.field.name} duplicates value on record with id: {taken.record_id[:15]}"
+            message = f"duplicate value found: {holder}"
             raise ApiError("DUPLICATE_VALUE", message, fields=[]) from taken
 
     def _complete_task(self, row: Row, now: str) -> None:
@@ -143,8 +145,12 @@ class Records:
             message = "Related To ID: WhatId must be empty when WhoId is a lead"
             raise ApiError("FIELD_INTEGRITY_EXCEPTION", message, fields=["WhatId"])
 
+    def _tasks_of(self, contact_id: str) -> list[Row]:
+        tasks = self.store.tables["Task"].values()
+        return [task for task in tasks if task["WhoId"] == contact_id and not task["IsDeleted"]]
+
     def _touch_contact(self, task: Row, user: str, now: str) -> None:
-        """A closed task moves its contact's last activity; the contact's stamp only where the org is set to do so."""
+        """A closed task moves its contact's last activity; its stamp only where the org is set to do so."""
         contact = self.store.get("Contact", task["WhoId"]) if task["WhoId"] else None
         if contact is None or contact["IsDeleted"]:
             return

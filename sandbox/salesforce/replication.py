@@ -14,7 +14,7 @@ LOOK_BACK = {"deleted": timedelta(days=15), "updated": timedelta(days=30)}
 
 
 def changed_between(records: Records, sobject: str, kind: str, request: Request) -> dict[str, Any]:
-    """The answer for `kind` "deleted" or "updated"; seconds of both bounds are ignored, as the vendor does."""
+    """The answer for `kind` "deleted" or "updated"; seconds of the bounds are ignored, as by the vendor."""
     now = records.clock.now()
     start, end = _bound(request, "start"), _bound(request, "end")
     if end - start < timedelta(minutes=1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sandbox.clock import Clock
 from sandbox.salesforce import moments
 from sandbox.salesforce.auth import USERNAME
@@ -60,8 +62,8 @@ def seed(records: Records, people: list[Person], clock: Clock) -> None:
         _add_contact(records, person, now)
 
 
-def _add(records: Records, sobject: str, values: dict[str, object], moment: str = FOUNDED) -> None:
-    records.save_seed(sobject, blank_row(sobject) | values, SALES_USER, moment)
+def _add(records: Records, sobject: str, values: Mapping[str, object], moment: str = FOUNDED) -> None:
+    records.save_seed(sobject, {**blank_row(sobject), **values}, SALES_USER, moment)
 
 
 def _add_contact(records: Records, person: Person, now: str) -> None:

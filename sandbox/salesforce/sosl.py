@@ -1,4 +1,4 @@
-"""SOSL as small as phone look-ups need it: FIND {digits} IN PHONE FIELDS RETURNING Contact(Id, ...), ... [LIMIT n]."""
+"""SOSL as phone look-ups need it: FIND {digits} IN PHONE FIELDS RETURNING Contact(Id, ...) [LIMIT n]."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sandbox.salesforce import moments
 from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.fields import Field
 from sandbox.salesforce.filters import Names
+from sandbox.salesforce.objects import FIELDS
 from sandbox.salesforce.query import shown
 from sandbox.salesforce.records import Records
-from sandbox.salesforce.schema import FIELDS
-from sandbox.salesforce.soql import Token
 from sandbox.salesforce.store import Row
+from sandbox.salesforce.tokens import Token
 
 _SEARCH = re.compile(
     r"\s*FIND\s*\{([^{}]*)\}\s*IN\s+PHONE\s+FIELDS\s+RETURNING\s+(.+?)(?:\s+LIMIT\s+(\d+))?\s*",
@@ -24,12 +24,10 @@ _RETURNED = re.compile(r"\s*(\w+)\s*(?:\(([\w\s,]*)\))?\s*(?:,|\Z)")
 
 
 def search(records: Records, text: str, base: str, lag_seconds: float) -> dict[str, Any]:
-    """The found records; records changed within `lag_seconds` are not indexed yet. MALFORMED_SEARCH outside the grammar."""
+    """The found records; what changed within `lag_seconds` is not indexed yet. MALFORMED_SEARCH otherwise."""
     match = _SEARCH.fullmatch(text)
     if match is None:
-        raise _malformed(
-            f"No search term found. The search term must be enclosed in braces, and the search must be of phone fields: {text}"
-        )
+        raise _malformed(f"No search term found. The search term must be enclosed in braces: {text}")
     term = match[1].strip()
     if not re.fullmatch(r"\d{2,}", term):
         raise _malformed(f"search term must be longer than one character: {term}")

@@ -1,4 +1,4 @@
-"""The records: rows are replaced, never changed in place, so that a failed all-or-none call can be taken back."""
+"""The records: rows are replaced, never changed in place, so that a failed call can be taken back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.salesforce.fields import Field
 from sandbox.salesforce.ids import PREFIXES, record_id
-from sandbox.salesforce.schema import FIELDS
+from sandbox.salesforce.objects import FIELDS
 
 Row = dict[str, Any]
 UNIQUE = {
@@ -50,7 +50,7 @@ class Store:
         return self.tables[sobject].get(id18)
 
     def put(self, sobject: str, row: Row) -> None:
-        """Insert or replace a record; raises Taken, before any change, when a unique value is held by another."""
+        """Insert or replace a record; raises Taken, before any change, when another holds a unique value."""
         for field in UNIQUE[sobject]:
             holders = self.holders(sobject, field, row[field.name]) if not row["IsDeleted"] else []
             if other := next((holder for holder in holders if holder != row["Id"]), None):

@@ -1,4 +1,4 @@
-"""The stand-in Salesforce org: routes a request to its resource, and lets the sandbox edit the org as its users would."""
+"""The stand-in Salesforce org: judges a request as a whole and routes it to its resource."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from sandbox.salesforce import errors
 from sandbox.salesforce.auth import KEY, USERNAME, Sessions, base_url, soap_login
 from sandbox.salesforce.collections import Collections
 from sandbox.salesforce.composite import composite
+from sandbox.salesforce.desk import Desk
 from sandbox.salesforce.errors import ApiError, not_found
+from sandbox.salesforce.objects import OBJECTS
 from sandbox.salesforce.query import Queries
-from sandbox.salesforce.records import INTEGRATION_USER, SALES_USER, Records
+from sandbox.salesforce.records import INTEGRATION_USER, Records
 from sandbox.salesforce.replication import changed_between
 from sandbox.salesforce.rows import Rows
-from sandbox.salesforce.schema import OBJECTS, Schema, described, sobject_named, summarised
+from sandbox.salesforce.schema import Schema, described, sobject_named, summarised
 from sandbox.salesforce.seeding import ORG, seed
 from sandbox.salesforce.sosl import search
-from sandbox.salesforce.store import Row, Store
+from sandbox.salesforce.store import Store
 from sandbox.seed import Person
 from sandbox.wire import Request, Response
 
@@ -29,26 +31,38 @@ LONGEST_URI = 16_384
 _DATA = re.compile(r"(/services/data/v(\d+)\.0)(/.*)?")
 
 
-class Salesforce:
+class Salesforce(Desk):
     """One org. `settings` may be changed at any time:
 
-    token_seconds, locator_seconds, search_lag_seconds: how long sessions and query locators live; how late search finds a change
-    hidden_fields, readonly_fields: fields (`Phone` or `Contact.Phone`) the integration user cannot see or write
+    token_seconds, locator_seconds: how long sessions and query locators live
+    search_lag_seconds: how late search finds a change
+    hidden_fields, readonly_fields: what the integration user cannot see or write (`Phone` or `Contact.Phone`)
     daily_limit, daily_used: the day's API requests
-    duplicate_rule: "off", "alert" or "block"; call_center: whether Task has the call fields
-    activity_key_field: whether Task has Conversation_Key__c; activity_bumps_contact: whether a closed task moves its contact's stamp
-    collections_refuse_whole_request: whether one record with an unknown field or a wrong JSON type fails a whole collection
-    jwt_public_key: PEM of the key that signs JWT assertions, or None (then the signature is not checked)
+    duplicate_rule: "off", "alert" or "block"
+    call_center, activity_key_field: whether Task has the call fields, and Conversation_Key__c
+    activity_bumps_contact: whether a closed task moves its contact's stamp
+    collections_refuse_whole_request: whether one unknown field or wrong JSON type fails a whole collection
+    jwt_public_key: PEM of the key that signs JWT assertions; empty: the signature is not checked
     """
 
     name = "salesforce"
 
     def __init__(self, clock: Clock, people: list[Person]) -> None:
         self.settings: dict[str, Any] = {
-            "token_seconds": 7200, "locator_seconds": 172_800, "search_lag_seconds": 0, "hidden_fields": [], "readonly_fields": [],
-            "daily_limit": 100_000, "daily_used": 0, "duplicate_rule": "off", "call_center": True, "activity_key_field": True,
-            "activity_bumps_contact": False, "collections_refuse_whole_request": False, "jwt_public_key": None,
-        }  # fmt: skip
+            "token_seconds": 7200,
+            "locator_seconds": 172_800,
+            "search_lag_seconds": 0,
+            "hidden_fields": [],
+            "readonly_fields": [],
+            "daily_limit": 100_000,
+            "daily_used": 0,
+            "duplicate_rule": "off",
+            "call_center": True,
+            "activity_key_field": True,
+            "activity_bumps_contact": False,
+            "collections_refuse_whole_request": False,
+            "jwt_public_key": "",
+        }
         self._clock = clock
         self._store, schema = Store(), Schema(self.settings)
         self._records = Records(self._store, schema, clock, self.settings)
@@ -219,76 +233,6 @@ class Salesforce:
             "DataStorageMB": {"Max": 1024, "Remaining": 1000},
         }
 
-    # What the sandbox's control API and page use: the org's own users at work.
-
-    def contacts(self) -> list[dict[str, Any]]:
-        """Every contact, deleted ones included, with native names and values."""
-        return [_contact(row) for row in self._store.tables["Contact"].values()]
-
-    def contact(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the name both CRMs share
-        """One contact, or None."""
-        row = self._store.get("Contact", id)
-        return row and _contact(row)
-
-    def edit_contact(self, id: str, fields: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
-        """Change a contact as a salesperson would; KeyError for an unknown id or field, ValueError for a refused value."""
-        return self._as_user(
-            lambda: self._records.update("Contact", self._known(id, fields), fields, user=SALES_USER) or id
-        )
-
-    def create_contact(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Create a contact as a salesperson would; errors as in edit_contact."""
-        self._known(None, fields)
-        return self._as_user(
-            lambda: self._records.insert("Contact", fields, user=SALES_USER, save_duplicates=True)
-        )
-
-    def delete_contact(self, id: str) -> None:  # noqa: A002
-        """Move a contact to the recycle bin; KeyError when it is not there."""
-        self._records.delete("Contact", self._known(id, {}), user=SALES_USER)
-
-    def merge_contacts(self, winner_id: str, loser_id: str) -> dict[str, Any]:
-        """Merge the loser into the winner; gives the winner. KeyError when either is not there."""
-        self._records.merge(self._known(winner_id, {}), self._known(loser_id, {}))
-        return _contact(self._store.tables["Contact"][winner_id])
-
-    def activities(self, contact_id: str | None = None) -> list[dict[str, Any]]:
-        """The tasks of one contact or of all, deleted ones included."""
-        tasks = self._store.tables["Task"].values()
-        return [_activity(row) for row in tasks if contact_id is None or row["WhoId"] == contact_id]
-
-    def _known(self, id18: str | None, fields: dict[str, Any]) -> str:
-        row = self._store.get("Contact", id18) if id18 else None
-        if id18 and (row is None or row["IsDeleted"]):
-            raise KeyError(id18)
-        unknown = [name for name in fields if self._schema.field("Contact", name) is None]
-        if unknown:
-            raise KeyError(unknown[0])
-        return id18 or ""
-
-    def _as_user(self, act: Any) -> dict[str, Any]:
-        try:
-            return _contact(self._store.tables["Contact"][act()])
-        except ApiError as error:
-            raise ValueError(error.message) from error
-
-
-def _contact(row: Row) -> dict[str, Any]:
-    fields = {name: value for name, value in row.items() if name != "Id"}
-    return {"id": row["Id"], "fields": fields, "modified": row["SystemModstamp"], "deleted": row["IsDeleted"]}
-
-
-def _activity(row: Row) -> dict[str, Any]:
-    whose = [row["WhoId"]] if row["WhoId"] else []
-    return {
-        "id": row["Id"],
-        "kind": "task",
-        "contact_ids": whose,
-        "fields": dict(row),
-        "created": row["CreatedDate"],
-        "deleted": row["IsDeleted"],
-    }
-
 
 def _only(method: str, request: Request, answer: Any) -> Response:
     if request.method != method:
@@ -320,7 +264,16 @@ def _versions() -> list[dict[str, str]]:
 def _identity(request: Request) -> dict[str, Any]:
     base = base_url(request)
     return {
-        "id": f"{base}/id/{ORG}/{INTEGRATION_USER}", "sub": f"{base}/id/{ORG}/{INTEGRATION_USER}", "user_id": INTEGRATION_USER,
-        "organization_id": ORG, "username": USERNAME, "preferred_username": USERNAME, "display_name": "Integration User", "name": "Integration User",
-        "client_id": KEY, "active": True, "user_type": "STANDARD", "urls": {"rest": base + "/services/data/v{version}/"},
-    }  # fmt: skip
+        "id": f"{base}/id/{ORG}/{INTEGRATION_USER}",
+        "sub": f"{base}/id/{ORG}/{INTEGRATION_USER}",
+        "user_id": INTEGRATION_USER,
+        "organization_id": ORG,
+        "username": USERNAME,
+        "preferred_username": USERNAME,
+        "display_name": "Integration User",
+        "name": "Integration User",
+        "client_id": KEY,
+        "active": True,
+        "user_type": "STANDARD",
+        "urls": {"rest": base + "/services/data/v{version}/"},
+    }

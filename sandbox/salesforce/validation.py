@@ -18,9 +18,7 @@ _BLANKS = "".join(map(chr, range(33)))
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}\Z"
 )
-_TOKENS = {
-    str: "VALUE_STRING",
-    bool: "VALUE_BOOLEAN",
+_JSON_TYPES: dict[type, str] = {
     int: "VALUE_NUMBER_INT",
     float: "VALUE_NUMBER_FLOAT",
     dict: "START_OBJECT",
@@ -44,7 +42,7 @@ def validated(schema: Schema, sobject: str, body: Mapping[str, Any], *, creating
     for field, _ in given:
         if not field.may("C" if creating else "U"):
             raise not_writable(field.name)
-    _require(schema, sobject, dict((field.name, value) for field, value in given), creating=creating)
+    _require(schema, sobject, {field.name: value for field, value in given}, creating=creating)
     return {field.name: _checked(field, value) for field, value in given}
 
 
@@ -84,14 +82,16 @@ def _is_number(field: Field, value: Any) -> bool:
 
 
 def _unparsable(field: Field, value: Any) -> ApiError:
-    token = _TOKENS[type(value)]
-    shown = {"START_OBJECT": "{", "START_ARRAY": "["}.get(
-        token, str(value).lower() if isinstance(value, bool) else str(value)
-    )
+    """The wrong JSON type (or an unreadable date), as the vendor's parser reports it."""
+    shown, seen = str(value), _JSON_TYPES.get(type(value), "VALUE_STRING")
+    if isinstance(value, bool):
+        shown, seen = shown.lower(), f"VALUE_{shown.upper()}"
+    elif isinstance(value, dict | list):
+        shown = "{" if isinstance(value, dict) else "["
     kind = "string" if field.type in TEXTS or field.type in ("id", "reference") else field.type
     kind = "double" if field.type in ("currency", "percent") else kind
-    token = f"VALUE_{shown.upper()}" if token == "VALUE_BOOLEAN" else token
-    message = f"Cannot deserialize instance of {kind} from {token} value {shown} or request may be missing a required field at [line:1, column:1]"
+    where = "or request may be missing a required field at [line:1, column:1]"
+    message = f"Cannot deserialize instance of {kind} from {seen} value {shown} {where}"
     return ApiError("JSON_PARSER_ERROR", message)
 
 
@@ -150,7 +150,7 @@ def _check_text(field: Field, value: str) -> None:
 
 
 def reference(field: Field, value: str) -> str:
-    """The 18-character id of a lookup; raises when it is malformed or belongs to an object the field cannot point to."""
+    """The 18-character id of a lookup; raises when it is malformed or of an object it cannot point to."""
     id18 = canonical(value)
     message = f"{field.label}: id value of incorrect type: {value}"
     if id18 is None:

@@ -1,0 +1,90 @@
+"""The org's own users at their desks: what the sandbox's control API and page read and edit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sandbox.salesforce.errors import ApiError
+from sandbox.salesforce.records import SALES_USER, Records
+from sandbox.salesforce.store import Row
+
+
+class Desk:
+    """Contacts and activities with native names and values, edited as a salesperson would."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def contacts(self) -> list[dict[str, Any]]:
+        """Every contact, deleted ones included, with native names and values."""
+        return [_contact(row) for row in self._records.store.tables["Contact"].values()]
+
+    def contact(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the name both CRMs share
+        """One contact, or None."""
+        row = self._records.store.get("Contact", id)
+        return row and _contact(row)
+
+    def edit_contact(self, id: str, fields: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
+        """Change a contact as a salesperson would; KeyError if unknown (id or field), ValueError if refused."""
+        id18 = self._known(id, fields)
+        with _refusals():
+            self._records.update("Contact", id18, fields, user=SALES_USER)
+        return _contact(self._records.live("Contact", id18))
+
+    def create_contact(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Create a contact as a salesperson would; errors as in edit_contact."""
+        self._known(None, fields)
+        with _refusals():
+            id18 = self._records.insert("Contact", fields, user=SALES_USER, save_duplicates=True)
+        return _contact(self._records.live("Contact", id18))
+
+    def delete_contact(self, id: str) -> None:  # noqa: A002
+        """Move a contact to the recycle bin; KeyError when it is not there."""
+        self._records.delete("Contact", self._known(id, {}), user=SALES_USER)
+
+    def merge_contacts(self, winner_id: str, loser_id: str) -> dict[str, Any]:
+        """Merge the loser into the winner; gives the winner. KeyError when either is not there."""
+        self._records.merge(self._known(winner_id, {}), self._known(loser_id, {}))
+        return _contact(self._records.store.tables["Contact"][winner_id])
+
+    def activities(self, contact_id: str | None = None) -> list[dict[str, Any]]:
+        """The tasks of one contact or of all, deleted ones included."""
+        tasks = self._records.store.tables["Task"].values()
+        return [_activity(row) for row in tasks if contact_id is None or row["WhoId"] == contact_id]
+
+    def _known(self, id18: str | None, fields: dict[str, Any]) -> str:
+        row = self._records.store.get("Contact", id18) if id18 else None
+        if id18 and (row is None or row["IsDeleted"]):
+            raise KeyError(id18)
+        unknown = [name for name in fields if self._records.schema.field("Contact", name) is None]
+        if unknown:
+            raise KeyError(unknown[0])
+        return id18 or ""
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the API would refuse, the org's own pages refuse too; here it is a ValueError."""
+    try:
+        yield
+    except ApiError as error:
+        raise ValueError(error.message) from error
+
+
+def _contact(row: Row) -> dict[str, Any]:
+    fields = {name: value for name, value in row.items() if name != "Id"}
+    return {"id": row["Id"], "fields": fields, "modified": row["SystemModstamp"], "deleted": row["IsDeleted"]}
+
+
+def _activity(row: Row) -> dict[str, Any]:
+    whose = [row["WhoId"]] if row["WhoId"] else []
+    return {
+        "id": row["Id"],
+        "kind": "task",
+        "contact_ids": whose,
+        "fields": dict(row),
+        "created": row["CreatedDate"],
+        "deleted": row["IsDeleted"],
+    }
