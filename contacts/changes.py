@@ -76,7 +76,12 @@ def lock_contacts(ids: Collection[int]) -> dict[int, Contact]:
 
 
 def change_contact(
-    contact_id: int, values: Mapping[str, Any], *, source: Source, strict: bool = False, expect: Mapping[str, Value] | None = None
+    contact_id: int,
+    values: Mapping[str, Any],
+    *,
+    source: Source,
+    strict: bool = False,
+    expect: Mapping[str, Value] | None = None,
 ) -> Written:
     """Write values to one contact. With `strict`, one value that does not fit refuses the whole write (raises DoesNotFit).
 
@@ -100,7 +105,11 @@ def change_contact(
 
 
 def change_contacts(
-    locked: Mapping[int, Contact], edits: Iterable[Edit], *, source: Source, specs: Mapping[str, FieldSpec] | None = None
+    locked: Mapping[int, Contact],
+    edits: Iterable[Edit],
+    *,
+    source: Source,
+    specs: Mapping[str, FieldSpec] | None = None,
 ) -> list[Written]:
     """The bulk twin: write many contacts that the caller has locked (see lock_contacts) in its transaction.
 
@@ -114,7 +123,9 @@ def change_contacts(
     return [written for written, _ in results]
 
 
-def create_contacts(rows: Sequence[Mapping[str, Any]], *, source: Source, sources: Sequence[Source] | None = None) -> list[Written]:
+def create_contacts(
+    rows: Sequence[Mapping[str, Any]], *, source: Source, sources: Sequence[Source] | None = None
+) -> list[Written]:
     """Create contacts from `rows`; each has a canonical "phone_number" that no contact holds and any other fields.
 
     Call it inside a transaction. `sources`, where given, names one source a row. Values that do not fit are refused one
@@ -131,11 +142,15 @@ def create_contacts(rows: Sequence[Mapping[str, Any]], *, source: Source, source
         ],
         batch_size=BATCH,
     )
-    ContactTouched.objects.bulk_create([ContactTouched(contact_id=c.pk, urgent=source.urgent) for c in contacts], batch_size=BATCH)
+    ContactTouched.objects.bulk_create(
+        [ContactTouched(contact_id=c.pk, urgent=source.urgent) for c in contacts], batch_size=BATCH
+    )
     return results
 
 
-def create_contact(phone_number: str, values: Mapping[str, Any], *, source: Source, strict: bool = False) -> Written:
+def create_contact(
+    phone_number: str, values: Mapping[str, Any], *, source: Source, strict: bool = False
+) -> Written:
     """Create one contact. Raises PhoneTaken, and with `strict` DoesNotFit before anything is written."""
     with transaction.atomic():
         _serialise_creation(phone_number)
@@ -182,7 +197,11 @@ def change_numbers(numbers: Mapping[int, str], *, source: Source) -> list[Writte
     _update([_with_number(locked[pk], f"~{pk}") for pk in wanted], ["phone_number"])
     ContactAlias.objects.filter(phone_number__in=wanted.values()).delete()
     ContactAlias.objects.bulk_create(
-        [ContactAlias(contact_id=pk, phone_number=old) for pk, old in before.items() if old not in wanted.values()],
+        [
+            ContactAlias(contact_id=pk, phone_number=old)
+            for pk, old in before.items()
+            if old not in wanted.values()
+        ],
         ignore_conflicts=True,
     )
     results = []
@@ -217,7 +236,9 @@ def _apply(
 
 def _refusal(contact: Contact, name: str, new: Value, source: Source) -> DoesNotFit | None:
     if name == "phone_number" and new != contact.phone_number:
-        return DoesNotFit("phone_fixed", "The phone number identifies the contact and is not changed this way.")
+        return DoesNotFit(
+            "phone_fixed", "The phone number identifies the contact and is not changed this way."
+        )
     if name == "do_not_call" and contact.do_not_call and not new and not source.may_clear_opt_out:
         return DoesNotFit("opt_out_kept", "An opt-out is only cleared by a person.")
     return None
@@ -253,17 +274,29 @@ def _save(results: Sequence[tuple[Written, Source]], at: datetime) -> None:
         return
     for contact in contacts:
         contact.updated_at = at
-    names = ["phone_number", "first_name", "last_name", "do_not_call", "custom_fields", "sources", "user_modified_at", "updated_at"]
+    names = [
+        "phone_number",
+        "first_name",
+        "last_name",
+        "do_not_call",
+        "custom_fields",
+        "sources",
+        "user_modified_at",
+        "updated_at",
+    ]
     _update(contacts, names)
     ContactChange.objects.bulk_create([_change_row(w, source, at) for w, source in results], batch_size=BATCH)
     ContactTouched.objects.bulk_create(
-        [ContactTouched(contact_id=w.contact.pk, urgent=source.urgent) for w, source in results], batch_size=BATCH
+        [ContactTouched(contact_id=w.contact.pk, urgent=source.urgent) for w, source in results],
+        batch_size=BATCH,
     )
 
 
 def _update(contacts: Sequence[Contact], names: list[str]) -> None:
     """Set-based update of loaded rows: an upsert on the primary key costs a tenth of Django's bulk_update."""
-    Contact.objects.bulk_create(contacts, batch_size=BATCH, update_conflicts=True, unique_fields=["id"], update_fields=names)
+    Contact.objects.bulk_create(
+        contacts, batch_size=BATCH, update_conflicts=True, unique_fields=["id"], update_fields=names
+    )
 
 
 def _change_row(written: Written, source: Source, at: datetime, *, keep_values: bool = True) -> ContactChange:

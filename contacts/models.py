@@ -15,7 +15,6 @@ from django.utils import timezone
 from contacts import values
 from contacts.values import BUILT_IN, FieldSpec, FieldType, Value
 
-
 # Who uses a field: functions from a field's name to the uses in words. The apps above add theirs when they load.
 field_users: list[Callable[[str], list[str]]] = []
 
@@ -37,11 +36,23 @@ def new_tag_id() -> str:
 class CustomField(models.Model):
     """A field that an operator adds to every contact. Its name and type never change once created."""
 
-    name = models.CharField(max_length=63, unique=True, help_text="snake_case. Agents read the value under this name.")
-    label = models.CharField(max_length=120, blank=True, help_text="What people see. The name is shown when blank.")
-    type = models.CharField(max_length=8, choices=[(t.value, t.value) for t in FieldType], help_text="Fixed once the field exists.")
-    description = models.TextField(blank=True, help_text="What the field is about. A merge follows it as its instruction.")
-    options = models.JSONField(default=list, blank=True, help_text="The allowed values of an enum, as a list.")
+    name = models.CharField(
+        max_length=63, unique=True, help_text="snake_case. Agents read the value under this name."
+    )
+    label = models.CharField(
+        max_length=120, blank=True, help_text="What people see. The name is shown when blank."
+    )
+    type = models.CharField(
+        max_length=8,
+        choices=[(t.value, t.value) for t in FieldType],
+        help_text="Fixed once the field exists.",
+    )
+    description = models.TextField(
+        blank=True, help_text="What the field is about. A merge follows it as its instruction."
+    )
+    options = models.JSONField(
+        default=list, blank=True, help_text="The allowed values of an enum, as a list."
+    )
     position = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -64,7 +75,9 @@ class CustomField(models.Model):
         before = CustomField.objects.filter(pk=self.pk).first() if self.pk else None
         for fixed in ("name", "type"):
             if before and getattr(before, fixed) != getattr(self, fixed):
-                raise ValidationError({fixed: f"The {fixed} of a field cannot change; add a new field instead."})
+                raise ValidationError(
+                    {fixed: f"The {fixed} of a field cannot change; add a new field instead."}
+                )
 
     def uses(self) -> list[str]:
         """Everything that reads or writes the field, in words."""
@@ -80,9 +93,13 @@ class CustomField(models.Model):
         if self.type != FieldType.ENUM:
             self.options = []
             return
-        valid = isinstance(self.options, list) and all(isinstance(o, str) and o.strip() == o and o for o in self.options)
+        valid = isinstance(self.options, list) and all(
+            isinstance(o, str) and o.strip() == o and o for o in self.options
+        )
         if not valid or not self.options or len(set(self.options)) != len(self.options):
-            raise ValidationError({"options": "An enum needs a list of different, non-blank texts as its options."})
+            raise ValidationError(
+                {"options": "An enum needs a list of different, non-blank texts as its options."}
+            )
 
 
 class ContactTag(models.Model):
@@ -164,7 +181,9 @@ class ContactChange(models.Model):
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="changes")
     at = models.DateTimeField(default=timezone.now)
     source_kind = models.CharField(max_length=16)
-    source_ref = models.CharField(max_length=80, blank=True, help_text="What wrote it, like “run:12” or “conversation:7”.")
+    source_ref = models.CharField(
+        max_length=80, blank=True, help_text="What wrote it, like “run:12” or “conversation:7”."
+    )
     source_label = models.CharField(max_length=200, blank=True)
     created = models.BooleanField(default=False, help_text="This write created the contact.")
     diff = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
@@ -184,7 +203,12 @@ class ContactTouched(models.Model):
     """A note that a contact changed, written with the change and drained by the sync; no foreign key on purpose."""
 
     contact_id = models.BigIntegerField()
-    urgent = models.BooleanField(default=False, help_text="After a conversation or a person's edit, unlike after an import.")
+    urgent = models.BooleanField(
+        default=False, help_text="After a conversation or a person's edit, unlike after an import."
+    )
+
+    class Meta:
+        indexes = [models.Index(fields=["-urgent", "id"], name="touched_order")]
 
     def __str__(self) -> str:
         return f"contact {self.contact_id}"

@@ -6,7 +6,9 @@ import re
 
 import phonenumbers
 
-_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u00a0": " ", "\u202f": " "})
+_DASHES = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u00a0": " ", "\u202f": " "}
+)
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 
@@ -33,7 +35,10 @@ def to_e164(raw: object, region: str = "US") -> str:
     except phonenumbers.NumberParseException:
         number = None
     if number is None or not phonenumbers.is_valid_number(number):
-        raise BadPhone("bad_phone", "This is not a valid phone number. Write it with its country code, like +14155550100.")
+        raise BadPhone(
+            "bad_phone",
+            "This is not a valid phone number. Write it with its country code, like +14155550100.",
+        )
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 

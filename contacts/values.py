@@ -65,7 +65,11 @@ class DoesNotFit(ValueError):
 
 def is_blank(raw: object) -> bool:
     """Whether `raw` is one of the blanks: None, "", white space, an empty list. 0 and False are not."""
-    return raw is None or (isinstance(raw, str) and not raw.strip()) or (isinstance(raw, list | tuple | dict) and not raw)
+    return (
+        raw is None
+        or (isinstance(raw, str) and not raw.strip())
+        or (isinstance(raw, list | tuple | dict) and not raw)
+    )
 
 
 def coerce(raw: object, spec: FieldSpec) -> Value:
@@ -87,7 +91,9 @@ def as_text(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else format(Decimal(repr(value)), "f")
+        return (
+            str(int(value)) if value.is_integer() and abs(value) < 1e15 else format(Decimal(repr(value)), "f")
+        )
     return str(value)
 
 
@@ -182,7 +188,9 @@ def _enum(raw: object, spec: FieldSpec) -> Value:
     folded = {option.casefold(): option for option in spec.options}
     if text.casefold() in folded:
         return folded[text.casefold()]
-    raise DoesNotFit("unknown_option", "The value is not one of the field's options: " + ", ".join(spec.options[:20]) + ".")
+    raise DoesNotFit(
+        "unknown_option", "The value is not one of the field's options: " + ", ".join(spec.options[:20]) + "."
+    )
 
 
 _COERCE = {
@@ -211,7 +219,9 @@ _CONVERTIBLE: Mapping[FieldType, frozenset[FieldType]] = {
 }
 
 
-def coerce_all(raw: Mapping[str, Any], specs: Mapping[str, FieldSpec]) -> tuple[dict[str, Value], dict[str, DoesNotFit]]:
+def coerce_all(
+    raw: Mapping[str, Any], specs: Mapping[str, FieldSpec]
+) -> tuple[dict[str, Value], dict[str, DoesNotFit]]:
     """Every entry of `raw` in canonical form, and the ones that do not fit (unknown names among them)."""
     fit: dict[str, Value] = {}
     unfit: dict[str, DoesNotFit] = {}

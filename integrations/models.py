@@ -53,32 +53,53 @@ class Connection(models.Model):
     Status = ConnectionStatus
 
     public_id = models.CharField(max_length=32, unique=True, default=new_app_id, editable=False)
-    provider = models.CharField(max_length=32, choices=[(key, entry.label) for key, entry in PROVIDERS.items()])
+    provider = models.CharField(
+        max_length=32, choices=[(key, entry.label) for key, entry in PROVIDERS.items()]
+    )
     name = models.CharField(max_length=120, help_text="How you tell this account from others.")
     rank = models.PositiveIntegerField(
         default=100, help_text="When two CRMs hold different values at first link, the lower rank wins."
     )
-    tenant_url = models.CharField("address", max_length=255, blank=True, help_text="The CRM's address for your company.")
+    tenant_url = models.CharField(
+        "address", max_length=255, blank=True, help_text="The CRM's address for your company."
+    )
     credentials = EncryptedJSONField(default=dict, blank=True, editable=False)
     token = EncryptedJSONField(default=dict, blank=True, editable=False)
-    options = models.JSONField(default=dict, blank=True, help_text="Special settings of the provider; see docs/providers.md.")
-    phone_region = models.CharField(
-        max_length=2, blank=True, help_text="Country assumed for phone numbers without a country code. Blank: the server's default."
+    options = models.JSONField(
+        default=dict, blank=True, help_text="Special settings of the provider; see docs/providers.md."
     )
-    enabled = models.BooleanField(default=True, help_text="Off: nothing is read, written or logged; everything is kept.")
+    phone_region = models.CharField(
+        max_length=2,
+        blank=True,
+        help_text="Country assumed for phone numbers without a country code. Blank: the server's default.",
+    )
+    enabled = models.BooleanField(
+        default=True, help_text="Off: nothing is read, written or logged; everything is kept."
+    )
     interval_minutes = models.PositiveIntegerField(
-        default=5, validators=[MinValueValidator(1), MaxValueValidator(1440)], help_text="Minutes between inbound syncs."
+        default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(1440)],
+        help_text="Minutes between inbound syncs.",
     )
     sync_conversation_activity = models.BooleanField(
         "log conversations", default=False, help_text="Log every call and chat on the contact's CRM record."
     )
     sync_new_contacts = models.BooleanField(
-        "create new contacts", default=False, help_text="Create a CRM record for a contact that has none after a conversation."
+        "create new contacts",
+        default=False,
+        help_text="Create a CRM record for a contact that has none after a conversation.",
     )
-    duplicate_policy = models.CharField(max_length=8, choices=DuplicatePolicy.choices, default=DuplicatePolicy.LATEST)
+    duplicate_policy = models.CharField(
+        max_length=8, choices=DuplicatePolicy.choices, default=DuplicatePolicy.LATEST
+    )
     delete_policy = models.CharField(max_length=8, choices=DeletePolicy.choices, default=DeletePolicy.UNLINK)
 
-    status = models.CharField(max_length=16, choices=ConnectionStatus.choices, default=ConnectionStatus.NOT_CONNECTED, editable=False)
+    status = models.CharField(
+        max_length=16,
+        choices=ConnectionStatus.choices,
+        default=ConnectionStatus.NOT_CONNECTED,
+        editable=False,
+    )
     status_reason = models.CharField(max_length=300, blank=True, editable=False)
     account_name = models.CharField(max_length=200, blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -89,6 +110,9 @@ class Connection(models.Model):
     schema_at = models.DateTimeField(null=True, blank=True, editable=False)
     cursor = models.TextField(blank=True, editable=False)
     first_full_run_at = models.DateTimeField(null=True, blank=True, editable=False)
+    push_epoch = models.BigIntegerField(
+        default=0, editable=False, help_text="Rises before and after every batch that is pushed."
+    )
     next_sync_at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

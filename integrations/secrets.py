@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -11,6 +11,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
 PREFIX = "fx1:"
+
+
+if TYPE_CHECKING:
+    _TextField = models.TextField[Any, Any]
+else:
+    _TextField = models.TextField
 
 
 class WrongKey(ImproperlyConfigured):
@@ -32,7 +38,7 @@ def decrypt(stored: str) -> Any:
         ) from None
 
 
-class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
+class EncryptedJSONField(_TextField):
     """A JSON value that is encrypted in the database and plain in Python."""
 
     def from_db_value(self, value: str | None, *_: Any) -> Any:

@@ -8,6 +8,7 @@ from django.db import models
 from contacts.models import field_specs
 from contacts.values import FieldSpec, FieldType
 from integrations.models import Connection
+from integrations.providers.base import ExternalField
 from mappings import compatibility
 
 
@@ -41,12 +42,18 @@ class InboundMapping(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="inbound_mappings")
     external_field = models.CharField("CRM field", max_length=255)
     contact_field = models.CharField(max_length=63)
-    conflict_policy = models.CharField(max_length=16, choices=ConflictPolicy.choices, default=ConflictPolicy.CRM_WINS)
+    conflict_policy = models.CharField(
+        max_length=16, choices=ConflictPolicy.choices, default=ConflictPolicy.CRM_WINS
+    )
     blank_policy = models.CharField(max_length=16, choices=BlankPolicy.choices, default=BlankPolicy.IGNORE)
 
     class Meta:
         ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["connection", "contact_field"], name="one_inbound_per_contact_field")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "contact_field"], name="one_inbound_per_contact_field"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.external_field} → {self.contact_field}"
@@ -68,7 +75,11 @@ class OutboundMapping(models.Model):
 
     class Meta:
         ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["connection", "external_field"], name="one_outbound_per_external_field")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "external_field"], name="one_outbound_per_external_field"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.contact_field} → {self.external_field}"
@@ -83,14 +94,20 @@ class OutboundMapping(models.Model):
 class AnalysisMapping(models.Model):
     """Analysis field → contact field, for the whole organisation."""
 
-    analysis_field = models.CharField(max_length=255, help_text="The name of the analysis value, as the agent defines it.")
+    analysis_field = models.CharField(
+        max_length=255, help_text="The name of the analysis value, as the agent defines it."
+    )
     contact_field = models.CharField(max_length=63)
     update_mode = models.CharField(max_length=16, choices=UpdateMode.choices, default=UpdateMode.OVERWRITE)
     position = models.PositiveIntegerField(default=0)
 
     class Meta:
         ordering = ["position", "id"]
-        constraints = [models.UniqueConstraint(fields=["analysis_field", "contact_field"], name="one_analysis_mapping_per_pair")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["analysis_field", "contact_field"], name="one_analysis_mapping_per_pair"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.analysis_field} → {self.contact_field} ({self.get_update_mode_display()})"
@@ -107,19 +124,20 @@ class AnalysisMapping(models.Model):
 def _contact_spec(name: str) -> FieldSpec:
     spec = field_specs().get(name)
     if spec is None:
-        raise ValidationError({"contact_field": f"There is no contact field named “{name}”. Add the custom field first."})
+        raise ValidationError(
+            {"contact_field": f"There is no contact field named “{name}”. Add the custom field first."}
+        )
     return spec
 
 
-def _schema(mapping: InboundMapping | OutboundMapping) -> dict[str, compatibility.ExternalField]:
+def _schema(mapping: InboundMapping | OutboundMapping) -> dict[str, ExternalField]:
     return mapping.connection.external_fields() if mapping.connection_id else {}
 
 
 def mappings_of_field(name: str) -> list[str]:
     """Every mapping that reads or writes a contact field, in words; a field in use cannot be removed."""
-    rows = [
-        *InboundMapping.objects.filter(contact_field=name).select_related("connection"),
-        *OutboundMapping.objects.filter(contact_field=name).select_related("connection"),
-    ]
-    analysis = [f"analysis mapping {mapping}" for mapping in AnalysisMapping.objects.filter(contact_field=name)]
-    return [f"{type(row)._meta.verbose_name} {row} of {row.connection}" for row in rows] + analysis
+    inbound = InboundMapping.objects.filter(contact_field=name).select_related("connection")
+    outbound = OutboundMapping.objects.filter(contact_field=name).select_related("connection")
+    uses = [f"inbound mapping {row} of {row.connection}" for row in inbound]
+    uses += [f"outbound mapping {row} of {row.connection}" for row in outbound]
+    return uses + [f"analysis mapping {row}" for row in AnalysisMapping.objects.filter(contact_field=name)]

@@ -31,15 +31,25 @@ class ExternalRecord(models.Model):
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="records")
     external_id = models.CharField(max_length=64, null=True, blank=True)
-    contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="records")
+    contact = models.ForeignKey(
+        Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="records"
+    )
     state = models.CharField(max_length=10, choices=RecordState.choices, default=RecordState.LINKED)
     reason = models.CharField(max_length=32, blank=True, help_text="Why the record is skipped.")
-    number = models.CharField(max_length=16, blank=True, help_text="The record's phone number in E.164, where it has one.")
+    number = models.CharField(
+        max_length=16, blank=True, help_text="The record's phone number in E.164, where it has one."
+    )
     settled = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     skipped_fields = models.JSONField(default=dict, blank=True)
     fingerprint = models.CharField(max_length=32, blank=True)
     remote_modified_at = models.DateTimeField(null=True, blank=True)
     seen_run_id = models.BigIntegerField(null=True, blank=True)
+    push_epoch = models.BigIntegerField(
+        default=0, help_text="The connection's epoch when the record was last pushed."
+    )
+    create_sent_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its creation was sent and not yet answered."
+    )
     created_here = models.BooleanField(default=False, help_text="We created this CRM record.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -48,7 +58,9 @@ class ExternalRecord(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["connection", "external_id"], name="one_row_per_external_id"),
             models.UniqueConstraint(
-                fields=["connection", "contact"], condition=models.Q(contact__isnull=False), name="one_record_per_contact"
+                fields=["connection", "contact"],
+                condition=models.Q(contact__isnull=False),
+                name="one_record_per_contact",
             ),
         ]
         indexes = [
@@ -143,7 +155,9 @@ class PendingPush(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="pending_pushes")
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="pending_pushes")
     urgent = models.BooleanField(default=False)
-    version = models.PositiveIntegerField(default=1, help_text="Rises with every touch, so that one during a push is not lost.")
+    version = models.PositiveIntegerField(
+        default=1, help_text="Rises with every touch, so that one during a push is not lost."
+    )
     attempts = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(default=timezone.now)
     claimed_until = models.DateTimeField(null=True, blank=True)
@@ -168,7 +182,9 @@ class SyncIssue(models.Model):
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="issues")
     kind = models.CharField(max_length=32, help_text="What went wrong, as a code.")
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, null=True, blank=True, related_name="issues")
+    contact = models.ForeignKey(
+        Contact, on_delete=models.CASCADE, null=True, blank=True, related_name="issues"
+    )
     external_id = models.CharField(max_length=64, blank=True)
     field = models.CharField(max_length=255, blank=True, help_text="The field at fault.")
     message = models.CharField(max_length=500, help_text="What happened, in plain words.")
@@ -213,4 +229,6 @@ class WakeUp(models.Model):
 
 def counts_in_words(counts: dict[str, Any]) -> str:
     """The counts of a run in one line."""
-    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items()) or "nothing to do"
+    return (
+        ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items()) or "nothing to do"
+    )

@@ -1,0 +1,63 @@
+"""The workers' three tasks: drain what is due, sweep once a minute, prune once a day."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+from django.utils import timezone
+
+from activity.log import log_some
+from activity.process import process_some
+from activity.prune import prune as prune_deliveries
+from sync.models import WakeUp
+from sync.prune import prune as prune_sync
+from sync.pull import pull_some
+from sync.push import push_some
+from sync.runs import request_due_runs
+from sync.touch import drain_touched
+from sync.wake import awake, wake_anyway
+
+log = structlog.get_logger(__name__)
+STRETCH = 10.0
+# Most urgent first: a fresh conversation never waits behind an import.
+STEPS: tuple[Callable[[], int], ...] = (
+    process_some,
+    drain_touched,
+    lambda: push_some(urgent_only=True),
+    log_some,
+    push_some,
+    pull_some,
+)
+
+
+def drain() -> int:
+    """Do what is due for at most ten seconds and have the rest done by a new task; returns how many rows were handled."""
+    awake()
+    until = time.monotonic() + STRETCH
+    handled = 0
+    while time.monotonic() < until:
+        done = next((count for step in STEPS if (count := step())), 0)
+        if not done:
+            return handled
+        handled += done
+    wake_anyway()
+    return handled
+
+
+def sweep() -> None:
+    """Every minute: queue the inbound syncs whose time has come, and wake the workers for whatever else is due."""
+    from crmsync.models import Heartbeat
+
+    Heartbeat.beat()
+    request_due_runs()
+    wake_anyway()
+
+
+def prune() -> dict[str, int]:
+    """Once a day: drop what is no longer needed; returns what was dropped."""
+    dropped = {"deliveries": prune_deliveries(), **prune_sync()}
+    WakeUp.objects.filter(pending=True, at__lt=timezone.now()).update(pending=False)
+    log.info("pruned", **dropped)
+    return dropped

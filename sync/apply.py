@@ -1,0 +1,345 @@
+"""Write a chunk of CRM records into the contact book: match, plan and apply, in one short transaction.
+
+The contacts are locked before they are read, so a person's edit in between is never lost; the unit of work is the chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils import timezone
+
+from contacts.changes import Edit, Source, change_contacts, change_numbers, create_contacts, lock_contacts
+from contacts.models import Contact, snapshot
+from contacts.values import Value
+from integrations.connections import region_of
+from integrations.models import Connection
+from integrations.providers.base import Record
+from mappings.compile import Rules
+from mappings.rules import Plan, pack, plan, unpack
+from sync import issues, removal
+from sync.identity import Incoming, Known, Match, Step, match, read_number, waves
+from sync.models import ExternalRecord, PendingPush, RecordState
+from sync.touch import want_pushes
+
+_LINK_FIELDS = [
+    "external_id", "contact", "state", "reason", "number", "settled", "skipped_fields", "fingerprint", "remote_modified_at",
+    "create_sent_at", "updated_at",
+]  # fmt: skip
+
+
+@dataclass(slots=True)
+class Applying:
+    """What applying needs to know. `run_ref`: where history rows point. `epoch`: the connection's push epoch before the read.
+
+    `counts`: outcome → number of records. `ranks`: connection id → rank.
+    """
+
+    connection: Connection
+    rules: Rules
+    run_ref: str
+    epoch: int
+    ranks: Mapping[int, int]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def source(self, record: Record, *, urgent: bool = False) -> Source:
+        """Where values of this record come from."""
+        detail = {"connection": self.connection.pk, "external_id": record.external_id}
+        return Source("crm", self.run_ref, self.connection.name, detail, urgent=urgent)
+
+
+def applying(connection: Connection, rules: Rules, run_ref: str) -> Applying:
+    """The context for records that are about to be read; take it before the CRM is asked."""
+    epoch = Connection.objects.values_list("push_epoch", flat=True).get(pk=connection.pk)
+    return Applying(connection, rules, run_ref, epoch, dict(Connection.objects.values_list("pk", "rank")))
+
+
+def apply_records(ctx: Applying, records: Sequence[Record]) -> None:
+    """Apply records to contacts and links. Call it inside a transaction, with a chunk of at most a few hundred."""
+    removal.follow(ctx, records)
+    incoming = [_incoming(ctx, record) for record in records if not record.deleted]
+    fresh = _without_unchanged(ctx, incoming)
+    for wave in waves(fresh):
+        _apply_wave(ctx, wave)
+
+
+def fingerprint(rules: Rules, values: Mapping[str, Value]) -> str:
+    """A digest of the mapped values as read and of the rules: equal means that nothing has to be planned."""
+    raw = json.dumps([rules.version, sorted(values.items())], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(raw.encode(), digest_size=16).hexdigest()
+
+
+def _incoming(ctx: Applying, record: Record) -> Incoming:
+    number, reason = read_number(record.values, ctx.rules.phone_fields, region_of(ctx.connection))
+    return Incoming(record, number, reason)
+
+
+def _without_unchanged(ctx: Applying, incoming: Sequence[Incoming]) -> list[Incoming]:
+    ids = [row.record.external_id for row in incoming]
+    rows = ExternalRecord.objects.filter(
+        connection=ctx.connection, external_id__in=ids, state=RecordState.LINKED
+    )
+    prints = dict(rows.values_list("external_id", "fingerprint"))
+    fresh = [
+        row
+        for row in incoming
+        if prints.get(row.record.external_id) != fingerprint(ctx.rules, row.record.values)
+    ]
+    ctx.counts["unchanged"] += len(incoming) - len(fresh)
+    return fresh
+
+
+def _apply_wave(ctx: Applying, wave: Sequence[Incoming]) -> None:
+    known = _load(ctx, wave)
+    matches = [match(ctx.connection, row, known) for row in wave]
+    matches = [found for found in matches if not _left_to_push(ctx, found)]
+    _move_numbers(ctx, matches, known)
+    links: list[ExternalRecord | None] = []
+    links += [_skip(ctx, found) for found in matches if found.step in {Step.SKIP, Step.IGNORE}]
+    links += _apply_matches(ctx, [found for found in matches if found.contact is not None])
+    links += _create(ctx, [found for found in matches if found.step is Step.CREATE])
+    save_links([link for link in links if link is not None])
+
+
+def _load(ctx: Applying, wave: Sequence[Incoming]) -> Known:
+    """Lock the contacts of a wave, then read the links: whoever changes a link holds its contact's lock."""
+    ids = [row.record.external_id for row in wave]
+    numbers = [row.number for row in wave if row.number]
+    of_records = ExternalRecord.objects.filter(
+        connection=ctx.connection, external_id__in=ids, contact__isnull=False
+    )
+    wanted = set(of_records.values_list("contact_id", flat=True))
+    wanted |= set(Contact.objects.filter(phone_number__in=numbers).values_list("pk", flat=True))
+    contacts = lock_contacts({pk for pk in wanted if pk is not None})
+    links = ExternalRecord.objects.filter(connection=ctx.connection, external_id__in=ids)
+    of_contact = ExternalRecord.objects.filter(connection=ctx.connection, contact_id__in=contacts)
+    by_id: dict[int, ExternalRecord] = {}
+    by_external = {link.external_id or "": by_id.setdefault(link.pk, link) for link in links}
+    holders = {link.contact_id or 0: by_id.setdefault(link.pk, link) for link in of_contact}
+    return Known(by_external, {c.phone_number: c for c in contacts.values()}, contacts, holders)
+
+
+def _left_to_push(ctx: Applying, found: Match) -> bool:
+    """Whether what was read may be older than what a push wrote: such a record is left to the push, which reads it anew."""
+    link = found.link
+    if link is None or found.step is not Step.KEEP:
+        return False
+    now = timezone.now()
+    pushing = PendingPush.objects.filter(
+        connection=ctx.connection, contact_id=link.contact_id or 0, claimed_until__gt=now
+    )
+    if link.push_epoch > ctx.epoch or pushing.exists():
+        ctx.counts["left_to_push"] += 1
+        return True
+    return False
+
+
+def _move_numbers(ctx: Applying, matches: Sequence[Match], known: Known) -> None:
+    """Follow phone numbers that changed in the CRM, swaps included; a number that another contact keeps is a clash."""
+    moves: dict[int, str] = {}
+    for found in matches:
+        link, number = found.link, found.incoming.number
+        changed = found.step is Step.KEEP and link is not None and number and number != link.number
+        if changed and found.contact is not None and number != found.contact.phone_number:
+            moves[found.contact.pk] = number
+    while clash := next((pk for pk, number in moves.items() if _held(number, moves, known)), None):
+        _report_clash(ctx, known.contacts[clash])
+        del moves[clash]
+    for found in matches:
+        if found.contact is not None and found.contact.pk in moves:
+            issues.resolve(ctx.connection, kind="phone_clash", contact=found.contact)
+    if moves:
+        source = Source(
+            "crm", ctx.run_ref, ctx.connection.name, {"connection": ctx.connection.pk}, urgent=False
+        )
+        change_numbers(moves, source=source)
+        for pk, contact in lock_contacts(moves).items():
+            known.contacts[pk].phone_number = contact.phone_number
+            known.contacts[pk].sources = contact.sources
+
+
+def _held(number: str, moves: Mapping[int, str], known: Known) -> bool:
+    holder = known.by_number.get(number)
+    return holder is not None and holder.pk not in moves
+
+
+def _report_clash(ctx: Applying, contact: Contact) -> None:
+    issues.report(
+        ctx.connection,
+        "phone_clash",
+        contact=contact,
+        message="The phone number changed in the CRM to one that another contact has.",
+        advice="Correct the number in the CRM, or merge the two contacts if they are one person.",
+    )
+    ctx.counts["phone_clash"] += 1
+
+
+def _skip(ctx: Applying, found: Match) -> ExternalRecord | None:
+    record = found.incoming.record
+    ctx.counts[f"skipped_{found.reason}"] += 1
+    if found.step is Step.IGNORE:
+        return None
+    link = found.link or ExternalRecord(connection=ctx.connection, external_id=record.external_id)
+    link.state, link.reason, link.contact = RecordState.SKIPPED, found.reason, None
+    link.number, link.remote_modified_at = found.incoming.number, record.modified
+    return link
+
+
+def _apply_matches(ctx: Applying, matches: Sequence[Match]) -> list[ExternalRecord | None]:
+    links: list[ExternalRecord | None] = []
+    edits: list[Edit] = []
+    pushes: list[int] = []
+    for found in matches:
+        assert found.contact is not None  # noqa: S101 - chosen by the caller
+        link, made = _plan_match(ctx, found)
+        if made.pushes:
+            pushes.append(found.contact.pk)
+        links += [link, _release(found)]
+        cleared = _values_of_loser(ctx, found)
+        values = {**dict.fromkeys(cleared), **made.changes}
+        if values:
+            edits.append(Edit(found.contact.pk, values, ctx.source(found.incoming.record)))
+        _count(ctx, found, made)
+        ask(ctx.connection, found.contact, made)
+    locked = {found.contact.pk: found.contact for found in matches if found.contact is not None}
+    written = change_contacts(locked, edits, source=Source("crm"))
+    ctx.counts["updated"] += sum(1 for row in written if row.changed)
+    changed = {row.contact.pk for row in written if row.changed}
+    ctx.counts["unchanged"] += sum(
+        1
+        for found in matches
+        if found.step is Step.KEEP and found.contact and found.contact.pk not in changed
+    )
+    want_pushes(ctx.connection, pushes)
+    return links
+
+
+def _plan_match(ctx: Applying, found: Match) -> tuple[ExternalRecord, Plan]:
+    record, contact = found.incoming.record, found.contact
+    assert contact is not None  # noqa: S101 - chosen by the caller
+    link = found.link or ExternalRecord(connection=ctx.connection, external_id=record.external_id)
+    settled = unpack(link.settled) if found.step is Step.KEEP else {}
+    local = snapshot(contact) | dict.fromkeys(_values_of_loser(ctx, found))
+    made = plan(ctx.rules.fields, settled, local, record.values, outranked=outranked(ctx, contact))
+    settle(link, made, ctx.rules, record)
+    link.contact, link.state, link.reason, link.external_id = (
+        contact,
+        RecordState.LINKED,
+        "",
+        record.external_id,
+    )
+    link.create_sent_at = None
+    if found.incoming.number:
+        link.number = found.incoming.number
+    return link, made
+
+
+def settle(link: ExternalRecord, made: Plan, rules: Rules, record: Record) -> None:
+    """Store what a plan settled on the link; pairs of rules that are gone are dropped."""
+    keys = {rule.key for rule in rules.fields}
+    pairs = {key: pair for key, pair in unpack(link.settled).items() if key in keys} | made.settle
+    link.settled = pack(pairs)
+    link.skipped_fields = made.skipped
+    link.remote_modified_at = record.modified or link.remote_modified_at
+    link.fingerprint = "" if made.asks else fingerprint(rules, record.values)
+
+
+def outranked(ctx: Applying, contact: Contact) -> frozenset[str]:
+    """The fields whose present value came from a connection of better rank than ours."""
+    ours = ctx.connection.rank
+    other = {name: ctx.ranks.get(source.get("connection", 0)) for name, source in contact.sources.items()}
+    return frozenset(name for name, rank in other.items() if rank is not None and rank < ours)
+
+
+def ask(connection: Connection, contact: Contact, made: Plan) -> None:
+    """Open an issue for every conflict that a person must decide."""
+    for clash in made.conflicts:
+        if clash.winner == "ask":
+            issues.report(
+                connection,
+                "conflict",
+                contact=contact,
+                field=clash.contact_field,
+                message=f"“{clash.contact_field}” was changed here and in the CRM.",
+                advice="Choose which value to keep.",
+                detail={"key": clash.key, "external_field": clash.external_field},
+                count=1,
+            )
+
+
+def _values_of_loser(ctx: Applying, found: Match) -> list[str]:
+    """Fields that hold values of the record that loses its link: they count as blank for the one that takes over."""
+    if found.loser is None or found.contact is None:
+        return []
+    names = {
+        rule.contact.name for rule in ctx.rules.fields if rule.pulls and rule.contact.name != "do_not_call"
+    }
+    theirs = (ctx.connection.pk, found.loser.external_id)
+    sources = found.contact.sources
+    return [
+        n
+        for n in names
+        if (sources.get(n, {}).get("connection"), sources.get(n, {}).get("external_id")) == theirs
+    ]
+
+
+def _release(found: Match) -> ExternalRecord | None:
+    loser = found.loser
+    if found.drop is not None:
+        found.drop.delete()
+    if loser is not None:
+        loser.contact, loser.state, loser.reason = None, RecordState.SKIPPED, "duplicate_number"
+        loser.settled, loser.fingerprint = {}, ""
+    return loser
+
+
+def _count(ctx: Applying, found: Match, made: Plan) -> None:
+    if found.step is Step.LINK:
+        ctx.counts["linked"] += 1
+    if found.step is Step.TAKE_OVER:
+        ctx.counts["skipped_duplicate_number"] += 1
+    ctx.counts["conflicts"] += len(made.conflicts)
+    ctx.counts["skipped_fields"] += len(made.skipped)
+
+
+def _create(ctx: Applying, matches: Sequence[Match]) -> list[ExternalRecord]:
+    rows: list[dict[str, Any]] = []
+    links: list[ExternalRecord] = []
+    for found in matches:
+        record = found.incoming.record
+        made = plan(ctx.rules.fields, {}, {"do_not_call": False}, record.values)
+        link = found.link or ExternalRecord(connection=ctx.connection, external_id=record.external_id)
+        link.settled = {}
+        settle(link, made, ctx.rules, record)
+        link.state, link.reason, link.number = RecordState.LINKED, "", found.incoming.number
+        rows.append({"phone_number": found.incoming.number, **made.changes})
+        links.append(link)
+        ctx.counts["skipped_fields"] += len(made.skipped)
+    removal.forget_aliases([row["phone_number"] for row in rows])
+    written = create_contacts(
+        rows, source=Source("crm"), sources=[ctx.source(found.incoming.record) for found in matches]
+    )
+    for link, row in zip(links, written, strict=True):
+        link.contact = row.contact
+    ctx.counts["created"] += len(written)
+    return links
+
+
+def save_links(links: Sequence[ExternalRecord]) -> None:
+    """Write links in at most two statements. A contact's old link lets go before the new one takes hold."""
+    now = timezone.now()
+    for link in links:
+        link.updated_at = now
+    old = sorted((link for link in links if link.pk), key=lambda link: link.contact_id is not None)
+    letting_go = [link for link in old if link.contact_id is None]
+    holding = [link for link in old if link.contact_id is not None]
+    for rows in (letting_go, holding):
+        ExternalRecord.objects.bulk_create(
+            rows, batch_size=500, update_conflicts=True, unique_fields=["id"], update_fields=_LINK_FIELDS
+        )
+    ExternalRecord.objects.bulk_create([link for link in links if not link.pk], batch_size=500)

@@ -1,0 +1,85 @@
+"""Records that end in the CRM: deletes follow the connection's policy, merges take the link along to the winner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from contacts.changes import lock_contacts
+from contacts.models import Contact, ContactAlias
+from integrations.models import DeletePolicy
+from integrations.providers.base import Record
+from sync.models import ExternalRecord, PendingPush, RecordState
+
+if TYPE_CHECKING:
+    from sync.apply import Applying
+
+
+def follow(ctx: Applying, records: Sequence[Record]) -> None:
+    """Carry out the merges and deletes that a page of records tells of."""
+    merges = {
+        record.external_id: record.merged_into for record in records if record.deleted and record.merged_into
+    }
+    merges |= {
+        loser: record.external_id for record in records if not record.deleted for loser in record.merged_ids
+    }
+    deleted = {r.external_id: r for r in records if r.deleted and r.external_id not in merges}
+    ids = [*merges, *(winner for winner in merges.values() if winner), *deleted]
+    rows = ExternalRecord.objects.filter(connection=ctx.connection, external_id__in=ids)
+    links = {row.external_id: row for row in rows}
+    if not links:
+        return
+    lock_contacts({row.contact_id for row in links.values() if row.contact_id})
+    for loser, winner in merges.items():
+        if loser in links and winner and links[loser].state != RecordState.GONE:
+            relink(ctx, links, loser, winner)
+    for external_id, record in deleted.items():
+        if external_id in links and links[external_id].state != RecordState.GONE:
+            bury(ctx, links[external_id], record)
+
+
+def relink(ctx: Applying, links: dict[str | None, ExternalRecord], loser: str, winner: str) -> None:
+    """The link of the merged record goes on with the winner; where the winner has one of its own, the loser's ends."""
+    link = links[loser]
+    ctx.counts["merged"] += 1
+    kept = links.get(winner)
+    if kept is not None and kept.contact_id is not None:
+        _end(link)
+        return
+    if kept is not None:
+        kept.delete()
+    link.external_id, link.fingerprint = winner, ""
+    link.save(update_fields=["external_id", "fingerprint", "updated_at"])
+    links[winner] = link
+    ExternalRecord.objects.create(
+        connection=ctx.connection, external_id=loser, state=RecordState.GONE, reason="merged"
+    )
+
+
+def bury(ctx: Applying, link: ExternalRecord, record: Record | None) -> None:
+    """Carry out the connection's delete policy; the row stays as a tombstone, so that a late update revives nothing."""
+    contact_id = link.contact_id
+    _end(link, record)
+    ctx.counts["deleted"] += 1
+    if contact_id is None:
+        return
+    if ctx.connection.delete_policy == DeletePolicy.DELETE:
+        Contact.objects.filter(pk=contact_id).delete()
+    elif ctx.connection.delete_policy == DeletePolicy.ARCHIVE:
+        Contact.objects.filter(pk=contact_id).update(archived_at=timezone.now(), updated_at=timezone.now())
+
+
+def forget_aliases(numbers: Sequence[str]) -> None:
+    """A new record takes a recycled number over: it no longer leads to its former owner."""
+    ContactAlias.objects.filter(phone_number__in=numbers).delete()
+
+
+def _end(link: ExternalRecord, record: Record | None = None) -> None:
+    PendingPush.objects.filter(connection_id=link.connection_id, contact_id=link.contact_id or 0).delete()
+    link.contact, link.state, link.settled, link.fingerprint = None, RecordState.GONE, {}, ""
+    link.reason = "merged" if record is None else "deleted"
+    if record is not None and record.modified:
+        link.remote_modified_at = record.modified
+    link.save()

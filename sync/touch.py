@@ -1,0 +1,67 @@
+"""From "this contact changed" to "this must be pushed there": notes become pending pushes, judged from state."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from contacts.models import Contact, ContactTouched, snapshot
+from integrations.models import Connection
+from mappings.compile import Rules, compile_rules
+from mappings.rules import locally_changed, unpack
+from sync.models import ExternalRecord, PendingPush, RecordState
+
+BATCH = 500
+
+
+def drain_touched() -> int:
+    """Turn up to 500 notes into pending pushes, in one transaction; returns how many notes were read.
+
+    A contact whose mapped fields still equal their settled halves needs no push, so what an import wrote costs none.
+    """
+    with transaction.atomic():
+        notes = list(
+            ContactTouched.objects.select_for_update(skip_locked=True).order_by("-urgent", "id")[:BATCH]
+        )
+        if not notes:
+            return 0
+        urgent: dict[int, bool] = defaultdict(bool)
+        for note in notes:
+            urgent[note.contact_id] |= note.urgent
+        for connection in Connection.objects.filter(enabled=True):
+            rules = compile_rules(connection)
+            if rules.pushes:
+                _want_changed(connection, rules, urgent)
+        ContactTouched.objects.filter(pk__in=[note.pk for note in notes]).delete()
+    return len(notes)
+
+
+def want_pushes(connection: Connection, contact_ids: Iterable[int | None], *, urgent: bool = False) -> int:
+    """Have these contacts pushed to the connection. A push that is pending or running learns of it by its version."""
+    ids = sorted({pk for pk in contact_ids if pk is not None})
+    if not ids:
+        return 0
+    now = timezone.now()
+    known = PendingPush.objects.filter(connection=connection, contact_id__in=ids)
+    known.update(version=F("version") + 1, due_at=now, attempts=0, **({"urgent": True} if urgent else {}))
+    rows = [PendingPush(connection=connection, contact_id=pk, urgent=urgent, due_at=now) for pk in ids]
+    PendingPush.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
+    return len(ids)
+
+
+def _want_changed(connection: Connection, rules: Rules, urgent: dict[int, bool]) -> None:
+    links = ExternalRecord.objects.filter(
+        connection=connection, contact_id__in=urgent, state=RecordState.LINKED
+    )
+    changed: dict[bool, list[int]] = {True: [], False: []}
+    contacts: dict[int, Contact] = Contact.objects.in_bulk(urgent)
+    for link in links.only("contact_id", "settled"):
+        contact = contacts.get(link.contact_id or 0)
+        if contact and locally_changed(rules.fields, unpack(link.settled), snapshot(contact)):
+            changed[urgent[contact.pk]].append(contact.pk)
+    for is_urgent, ids in changed.items():
+        want_pushes(connection, ids, urgent=is_urgent)

@@ -1,0 +1,34 @@
+"""Wake the workers: one queued task serves any number of rows, and a wake-up on its way is enough."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from sync.models import WakeUp
+
+DRAIN = "crmsync.tasks.drain"
+
+
+def wake() -> None:
+    """Have `crmsync.tasks.drain` run soon. Call it after the row that is to be worked on has been written.
+
+    The flag is cleared by the drain before it looks for rows, so a row written before this call is always seen.
+    """
+    if WakeUp.objects.filter(pending=False).update(pending=True, at=timezone.now()) or _first():
+        async_task(DRAIN)
+
+
+def awake() -> None:
+    """A worker has heard: rows written from now on need a new wake-up."""
+    WakeUp.objects.filter(pending=True).update(pending=False)
+
+
+def wake_anyway() -> None:
+    """The safety net of the minutely sweep: a wake-up may have died with its worker."""
+    WakeUp.objects.update_or_create(pk=1, defaults={"pending": True, "at": timezone.now()})
+    async_task(DRAIN)
+
+
+def _first() -> bool:
+    return WakeUp.objects.get_or_create(pk=1, defaults={"pending": True})[1]
