@@ -51,7 +51,7 @@ def owner(call: Call) -> Response:
     return Response.of(200, _owner(call.parts["id"], person))
 
 
-def details(call: Call) -> Response:
+def details(_call: Call) -> Response:
     """The account that the token belongs to."""
     return Response.of(
         200,

@@ -1,4 +1,4 @@
-"""Which records are associated, and the association types that HubSpot defines between the types kept here."""
+"""Which records are associated, and the association types that HubSpot defines between these objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of up to 100: all or nothing for what is invalid, unless every input is traced; 207 for what is missing."""
+"""Batches of up to 100: an invalid input fails all unless all are traced; what is missing gives a 207."""
 
 from __future__ import annotations
 

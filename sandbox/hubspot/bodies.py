@@ -1,4 +1,4 @@
-"""Request bodies against the models of HubSpot's OpenAPI documents: wrong types and unknown fields are refused."""
+"""Request bodies against HubSpot's OpenAPI models: wrong types and unknown fields are refused."""
 
 from __future__ import annotations
 
@@ -159,21 +159,23 @@ SEARCH = Model(
     (),
     ("after", "filterGroups", "limit", "properties", "sorts"),
 )
-LINK = Model("PublicAssociationMultiPost", {"from": OBJECT_ID, "to": OBJECT_ID, "types": many(SPEC)}, ("from", "to", "types"))  # fmt: skip
-PLAIN_LINK = Model("PublicDefaultAssociationMultiPost", {"from": OBJECT_ID, "to": OBJECT_ID}, ("from", "to"))
+_ENDS: dict[str, Check] = {"from": OBJECT_ID, "to": OBJECT_ID}
+LINK = Model("PublicAssociationMultiPost", {**_ENDS, "types": many(SPEC)}, ("from", "to", "types"))
+PLAIN_LINK = Model("PublicDefaultAssociationMultiPost", _ENDS, ("from", "to"))
 UNLINK = Model("PublicAssociationMultiArchive", {"from": OBJECT_ID, "to": many(OBJECT_ID)}, ("from", "to"))
 FETCH = Model("PublicFetchAssociationsBatchRequest", {"id": TEXT, "after": TEXT}, ("id",))
 _OPTION_FIELDS = {"label": TEXT, "value": TEXT, "hidden": FLAG, "displayOrder": WHOLE, "description": TEXT}
 OPTION = Model("OptionInput", _OPTION_FIELDS, ("label", "value"), ("displayOrder", "hidden"))
 _PROPERTY_EDITS: dict[str, Check] = {
-    "label": TEXT, "type": TEXT, "fieldType": TEXT, "groupName": TEXT, "description": TEXT, "displayOrder": WHOLE,
-    "options": many(OPTION), "hidden": FLAG, "formField": FLAG, "calculationFormula": TEXT,
-    "currencyPropertyName": TEXT, "numberDisplayHint": TEXT, "showCurrencySymbol": FLAG, "textDisplayHint": TEXT,
+    "label": TEXT, "type": TEXT, "fieldType": TEXT, "groupName": TEXT, "description": TEXT,
+    "displayOrder": WHOLE, "options": many(OPTION), "hidden": FLAG, "formField": FLAG,
+    "calculationFormula": TEXT, "currencyPropertyName": TEXT, "numberDisplayHint": TEXT,
+    "showCurrencySymbol": FLAG, "textDisplayHint": TEXT,
 }  # fmt: skip
 PROPERTY_UPDATE = Model("PropertyUpdate", _PROPERTY_EDITS)
 PROPERTY_CREATE = Model(
     "PropertyCreate",
-    {**_PROPERTY_EDITS, "name": TEXT, "hasUniqueValue": FLAG, "externalOptions": FLAG, "dataSensitivity": TEXT,
-     "referencedObjectType": TEXT},
+    {**_PROPERTY_EDITS, "name": TEXT, "hasUniqueValue": FLAG, "externalOptions": FLAG,
+     "dataSensitivity": TEXT, "referencedObjectType": TEXT},
     ("fieldType", "groupName", "label", "name", "type"),
 )  # fmt: skip

@@ -6,9 +6,17 @@ from sandbox.hubspot.schema import Property, Schema, choices
 
 CHANNELS = "SMS=SMS, WHATS_APP=WhatsApp, LINKEDIN_MESSAGE=LinkedIn message"
 CUSTOM_CHANNEL = "CUSTOM_CHANNEL_CONVERSATION"
+DIRECTIONS = "INBOUND=Inbound, OUTBOUND=Outbound"
+PLANS = "free=Free, starter=Starter, pro=Pro, enterprise=Enterprise"
+SOURCES = "CRM_UI=CRM UI, INTEGRATION=Integration, IMPORT=Import, MERGE_OBJECTS=Merge"
+TASK_STATUSES = (
+    "NOT_STARTED=Not started, IN_PROGRESS=In progress, WAITING=Waiting, "
+    "COMPLETED=Completed, DEFERRED=Deferred"
+)
 CALL_STATUSES = (
-    "BUSY=Busy, CALLING_CRM_USER=Calling CRM user, CANCELED=Canceled, COMPLETED=Completed, CONNECTING=Connecting, "
-    "FAILED=Failed, HOLD=Hold, IN_PROGRESS=In progress, MISSED=Missed, NO_ANSWER=No answer, QUEUED=Queued, "
+    "BUSY=Busy, CALLING_CRM_USER=Calling CRM user, CANCELED=Canceled, COMPLETED=Completed, "
+    "CONNECTING=Connecting, FAILED=Failed, HOLD=Hold, IN_PROGRESS=In progress, MISSED=Missed, "
+    "NO_ANSWER=No answer, QUEUED=Queued, "
     "RINGING=Ringing, UNKNOWN=Unknown"
 )
 DISPOSITIONS = {
@@ -42,7 +50,7 @@ def calls() -> Schema:
         _own("hs_call_title", "Call Title"),
         _own("hs_call_body", "Call notes", "string", "html"),
         _own("hs_call_duration", "Call duration", "number", "number"),
-        _own("hs_call_direction", "Call direction", "enumeration", "select", "INBOUND=Inbound, OUTBOUND=Outbound"),
+        _own("hs_call_direction", "Call direction", "enumeration", "select", DIRECTIONS),
         _own("hs_call_from_number", "From Number"),
         _own("hs_call_to_number", "To Number"),
         _own("hs_call_status", "Call status", "enumeration", "select", CALL_STATUSES),
@@ -78,13 +86,12 @@ def notes() -> Schema:
 
 def tasks() -> Schema:
     """The task object."""
-    statuses = "NOT_STARTED=Not started, IN_PROGRESS=In progress, WAITING=Waiting, COMPLETED=Completed, DEFERRED=Deferred"
     return Schema(
         [
             *_engagement(),
             _own("hs_task_subject", "Task Title"),
             _own("hs_task_body", "Task notes", "string", "html"),
-            _own("hs_task_status", "Task Status", "enumeration", "select", statuses),
+            _own("hs_task_status", "Task Status", "enumeration", "select", TASK_STATUSES),
             _own(
                 "hs_task_priority",
                 "Priority",
@@ -153,9 +160,12 @@ def _sales() -> list[Property]:
         Property("lifecyclestage", "Lifecycle Stage", "enumeration", "radio", options=choices(STAGES)),
         Property("hs_lead_status", "Lead Status", "enumeration", "radio", "sales_properties",
                  options=choices(LEAD_STATUSES)),
-        Property("hubspot_owner_id", "Contact owner", "enumeration", "select", "sales_properties", external="OWNER"),
-        Property("notes_last_updated", "Last Activity Date", "datetime", "date", "sales_properties", read_only=True),
-        Property("num_notes", "Number of Sales Activities", "number", "number", "sales_properties", read_only=True),
+        Property("hubspot_owner_id", "Contact owner", "enumeration", "select", "sales_properties",
+                 external="OWNER"),
+        Property("notes_last_updated", "Last Activity Date", "datetime", "date", "sales_properties",
+                 read_only=True),
+        Property("num_notes", "Number of Sales Activities", "number", "number", "sales_properties",
+                 read_only=True),
     ]  # fmt: skip
 
 
@@ -164,15 +174,20 @@ def _derived(group: str) -> list[Property]:
         Property("hs_object_id", "Record ID", "number", "number", group, read_only=True, unique=True),
         Property("hs_object_source", "Record creation source", "string", "text", group, read_only=True),
         Property("hs_object_source_label", "Record source", "enumeration", "select", group, read_only=True,
-                 options=choices("CRM_UI=CRM UI, INTEGRATION=Integration, IMPORT=Import, MERGE_OBJECTS=Merge")),
+                 options=choices(SOURCES)),
         Property("hs_unique_creation_key", "Unique creation key", "string", "text", group,
                  read_only=True, hidden=True, unique=True),
-        Property("hs_merged_object_ids", "Merged record IDs", "enumeration", "checkbox", group, read_only=True),
+        Property("hs_merged_object_ids", "Merged record IDs", "enumeration", "checkbox", group,
+                 read_only=True),
     ]  # fmt: skip
 
 
+def _calculated(name: str) -> Property:
+    label = name.removeprefix("hs_").replace("_", " ").capitalize()
+    return Property(name, label, field_type="calculation_equation", calculated=True, hidden=True)
+
+
 def _derived_contact() -> list[Property]:
-    calculated = {"field_type": "calculation_equation", "calculated": True, "hidden": True}
     names = (
         "hs_calculated_phone_number", "hs_calculated_mobile_number", "hs_searchable_calculated_phone_number",
         "hs_searchable_calculated_mobile_number", "hs_searchable_calculated_international_phone_number",
@@ -183,14 +198,9 @@ def _derived_contact() -> list[Property]:
         Property("createdate", "Create Date", "datetime", "date", read_only=True),
         Property("lastmodifieddate", "Last Modified Date", "datetime", "date", read_only=True),
         Property("hs_all_contact_vids", "All vids for a contact", "enumeration", "checkbox", read_only=True),
-        Property(
-            "hs_additional_emails", "Additional email addresses", "enumeration", "checkbox", read_only=True
-        ),
+        Property("hs_additional_emails", "Additional emails", "enumeration", "checkbox", read_only=True),
         Property("hs_is_contact", "Is a contact", "bool", "booleancheckbox", read_only=True, hidden=True),
-        *(
-            Property(name, name.removeprefix("hs_").replace("_", " ").capitalize(), **calculated)
-            for name in names
-        ),  # type: ignore[arg-type]
+        *map(_calculated, names),
     ]
 
 
@@ -198,15 +208,16 @@ def _custom() -> list[Property]:
     group, yes_no = "customer_success", "true=Yes, false=No"
     return [
         Property("plan", "Plan", "enumeration", "select", group, "The plan that the customer pays for.",
-                 choices("free=Free, starter=Starter, pro=Pro, enterprise=Enterprise"), own=True, form_field=True),
+                 choices(PLANS), own=True, form_field=True),
         Property("lifetime_value", "Lifetime value", "number", "number", group, own=True),
         Property("renewal_date", "Renewal date", "date", "date", group, own=True),
         Property("last_visit", "Last visit", "datetime", "date", group, own=True),
         Property("vip", "VIP", "bool", "booleancheckbox", group, options=choices(yes_no), own=True),
         Property("notes_summary", "Notes summary", "string", "textarea", group, own=True),
         Property("interests", "Interests", "string", "text", group, own=True),
-        Property("do_not_call", "Do not call", "bool", "booleancheckbox", group, options=choices(yes_no), own=True),
+        Property("do_not_call", "Do not call", "bool", "booleancheckbox", group, options=choices(yes_no),
+                 own=True),
         Property("nickname", "Nickname", "string", "text", group, own=True),
-        Property("score", "Score", "number", "calculation_equation", group, calculated=True, read_only=True, own=True,
-                 formula="if(is_known(lifetime_value), lifetime_value / 1000, 0)"),
+        Property("score", "Score", "number", "calculation_equation", group, calculated=True, read_only=True,
+                 own=True, formula="if(is_known(lifetime_value), lifetime_value / 1000, 0)"),
     ]  # fmt: skip

@@ -78,7 +78,7 @@ class HubSpot:
     def contacts(self) -> list[dict[str, Any]]:
         """Every contact, archived ones marked as deleted."""
         table = self.portal.contacts
-        return [_shape(one) for one in (*table.live.values(), *table.archived.values())]
+        return [self._shape(one) for one in (*table.live.values(), *table.archived.values())]
 
     def contact(self, contact_id: str) -> dict[str, Any] | None:
         """One contact by id, also by an id that was merged away."""
@@ -86,21 +86,24 @@ class HubSpot:
             return None
         table = self.portal.contacts
         found = table.get(int(contact_id)) or table.archived.get(int(contact_id))
-        return None if found is None else _shape(found)
+        return None if found is None else self._shape(found)
 
     def edit_contact(self, contact_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Edit as a user of HubSpot would: unknown contact or property KeyError, unfit value ValueError, None clears."""
+        """Edit as a user of HubSpot would; None clears.
+
+        Raises KeyError for an unknown contact or property, ValueError for a value that does not fit.
+        """
         self.portal.tick()
         record = self._live(contact_id)
-        self.portal.contacts.edit(record, self._values(fields), self.portal.now)
-        return _shape(record)
+        self.portal.contacts.edit(record, self._values(fields, record.id), self.portal.now)
+        return self._shape(record)
 
     def create_contact(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Create as a user of HubSpot would."""
         self.portal.tick()
         born = {"lifecyclestage": "lead", "hs_object_source": "CRM_UI", "hs_object_source_label": "CRM_UI"}
-        values = {name: value for name, value in (born | self._values(fields)).items() if value}
-        return _shape(self.portal.contacts.insert(values, self.portal.now))
+        values = {name: value for name, value in (born | self._values(fields, None)).items() if value}
+        return self._shape(self.portal.contacts.insert(values, self.portal.now))
 
     def delete_contact(self, contact_id: str) -> None:
         """Move a contact to the recycle bin."""
@@ -110,10 +113,10 @@ class HubSpot:
     def merge_contacts(self, winner_id: str, loser_id: str) -> dict[str, Any]:
         """Merge two contacts; by default the outcome has a new id."""
         self.portal.tick()
-        return _shape(self.portal.merge(self._live(winner_id), self._live(loser_id)))
+        return self._shape(self.portal.merge(self._live(winner_id), self._live(loser_id)))
 
     def bump(self, ids: Iterable[str]) -> None:
-        """Move modified stamps without changing a value, as HubSpot's own recalculation does; all get one stamp."""
+        """Move modified stamps, all to one instant, without changing a value, as HubSpot's own jobs do."""
         self.portal.tick()
         for record in [self._live(one) for one in ids]:
             self.portal.contacts.touch(record, self.portal.now)
@@ -147,13 +150,21 @@ class HubSpot:
             "deleted": record.archived is not None,
         }
 
+    def _shape(self, record: Record) -> dict[str, Any]:
+        return {
+            "id": str(record.id),
+            "fields": {name: record.properties.get(name) for name in self.portal.contacts.schema.live},
+            "modified": iso(record.modified),
+            "deleted": record.archived is not None,
+        }
+
     def _live(self, contact_id: str) -> Record:
         found = self.portal.contacts.get(int(contact_id)) if str(contact_id).isdecimal() else None
         if found is None:
             raise KeyError(contact_id)
         return found
 
-    def _values(self, fields: Mapping[str, Any]) -> dict[str, str]:
+    def _values(self, fields: Mapping[str, Any], own: int | None) -> dict[str, str]:
         schema = self.portal.contacts.schema
         values = {}
         for name, value in fields.items():
@@ -161,6 +172,8 @@ class HubSpot:
             if one is None:
                 raise KeyError(name)
             values[name] = keep(one, _text(value), self.portal.owners)
+            if self.portal.contacts.holder(name, values[name]) not in (None, own):
+                raise ValueError(f"another contact holds this {name}")
         return values
 
 
@@ -168,12 +181,3 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _shape(record: Record) -> dict[str, Any]:
-    return {
-        "id": str(record.id),
-        "fields": dict(record.properties),
-        "modified": iso(record.modified),
-        "deleted": record.archived is not None,
-    }

@@ -12,7 +12,7 @@ from sandbox.hubspot.stamps import iso
 
 
 def shown(table: Table, asked: Sequence[str]) -> list[str]:
-    """The property names of an answer: the defaults, or the asked ones that exist beside the ever-present three."""
+    """The property names of an answer: the defaults, or the asked ones that exist beside the basic three."""
     if not asked:
         return sorted(table.defaults)
     return sorted({*table.basics, *(name for name in asked if name in table.schema)})
@@ -65,12 +65,11 @@ def associated(portal: Portal, table: Table, record: Record, kinds: Iterable[str
 
 def batch(portal: Portal, results: list[Any], errors: list[dict[str, Any]]) -> dict[str, Any]:
     """A batch answer. Results come in no promised order: by default not in that of the request."""
-    if portal.settings["batch_order"] == "reversed":
-        results = results[::-1]
+    ordered = results if portal.settings["batch_order"] == "input" else results[::-1]
     stamp = iso(portal.now)
     body: dict[str, Any] = {
         "status": "COMPLETE",
-        "results": results,
+        "results": ordered,
         "startedAt": stamp,
         "completedAt": stamp,
     }

@@ -10,8 +10,8 @@ from typing import Any
 from sandbox.wire import Response
 
 NO_CREDENTIALS = (
-    "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details "
-    "at https://developers.hubspot.com/docs/methods/auth/oauth-overview"
+    "Authentication credentials not found. This API supports OAuth 2.0 authentication "
+    "and you can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview"
 )
 MISSING_SCOPES = (
     "This app hasn't been granted all required scopes to make this call. "
@@ -20,7 +20,7 @@ MISSING_SCOPES = (
 
 
 class Refusal(Exception):
-    """An answer other than the one asked for: a status, HubSpot's category and message, and further body keys."""
+    """An answer other than the one asked for: status, HubSpot's category and message, further body keys."""
 
     def __init__(self, status: int, message: str, category: str | None = None, **more: Any) -> None:
         super().__init__(message)
@@ -144,7 +144,8 @@ def answer(refusal: Refusal, correlation: str | None = None) -> Response:
 def fault(kind: str) -> Response | None:
     """A vendor-worded fault by name, or None for a name that HubSpot has no words for."""
     if kind == "html":
-        page = b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></body></html>"
+        title = b"502 Bad Gateway"
+        page = b"<html><head><title>%s</title></head><body><h1>%s</h1></body></html>" % (title, title)
         return Response(502, page, {"Content-Type": "text/html; charset=UTF-8"})
     refusals = {
         "rate_limit_secondly": lambda: rate_limit("SECONDLY"),

@@ -1,4 +1,4 @@
-"""Request limits: a rolling ten seconds, five searches a second, a day; counted always, enforced when switched on."""
+"""Limits: a rolling ten seconds, five searches a second, a day; always counted, enforced on demand."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class Limits:
         if now // DAY != self._day:
             self._day, self.today = now // DAY, 0
         queue, span = (self._searches, 1_000) if search else (self._calls, 10_000)
+        if queue and queue[-1] > now:
+            queue.clear()  # the clock was set back
         while queue and queue[0] <= now - span:
             queue.popleft()
         if self._settings["enforce_limits"]:
@@ -31,7 +33,7 @@ class Limits:
         self.today += 1
 
     def _enforce(self, used: int, search: bool) -> None:
-        wait = self._settings["retry_after"]
+        wait = self._settings["retry_after"] or None
         if self.today >= self._settings["daily_limit"]:
             raise rate_limit("DAILY", wait)
         if used >= self._settings["search_limit" if search else "ten_second_limit"]:

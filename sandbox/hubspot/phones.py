@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 _EXTENSION = re.compile(r"\s*(ext\.?|x|extension)\s*\d+\s*$", re.IGNORECASE)
+_EXIT_CODES = ("011", "00")
 _COUNTRIES = ("44", "49", "33", "34", "39", "31", "61", "353", "84", "234", "52", "91")
 
 
 def national(text: str) -> str:
-    """The digits that phone search looks at: without country code when it is plain, else all digits kept.
+    """The digits that phone search looks at, without the country code when that is plain.
 
-    An unparsable number keeps its digits less leading zeros, so "+1 555-1234" is "15551234" and "00004" is "4".
+    An unparsable number keeps its digits less leading zeros: "+1 555-1234" is "15551234", "00004" is "4".
     """
     country, rest = split(text)
     digits = re.sub(r"\D", "", _EXTENSION.sub("", text))
@@ -28,8 +29,11 @@ def split(text: str) -> tuple[str, str]:
     """Country code and national digits; both empty when the text is not plainly a phone number."""
     plain = _EXTENSION.sub("", text.strip())
     digits = re.sub(r"\D", "", plain)
-    abroad = plain.startswith("+") or digits.startswith("00")
-    digits = digits.removeprefix("00")
+    dialled = next(
+        (code for code in _EXIT_CODES if not plain.startswith("+") and digits.startswith(code)), ""
+    )
+    abroad = plain.startswith("+") or bool(dialled)
+    digits = digits.removeprefix(dialled)
     if len(digits) == 11 and digits.startswith("1"):
         return ("1", digits[1:]) if digits[1] not in "01" else ("", "")
     if len(digits) == 10 and not abroad and digits[0] not in "01":

@@ -1,4 +1,4 @@
-"""One HubSpot account: its settings, owners, tables of records and links, and the stamp of the present request."""
+"""One HubSpot account: settings, owners, tables, links, and the stamp of the present request."""
 
 from __future__ import annotations
 
@@ -39,20 +39,22 @@ def default_settings() -> dict[str, Any]:
         "custom_channel": True,
         "contact_needs_name_or_email": True,
         "required_contact_properties": [],  # enforced by 2026-09 only, as HubSpot does
-        "require_spec_fields": False,  # also refuse bodies without fields that only the OpenAPI document requires
-        "batch_order": "reversed",  # HubSpot promises no order of batch results; "input" keeps that of the request
+        # also refuse bodies without fields that only the OpenAPI document requires
+        "require_spec_fields": False,
+        # HubSpot promises no order of batch results; "input" keeps that of the request
+        "batch_order": "reversed",
         "enforce_limits": False,
         "ten_second_limit": 190,
         "search_limit": 5,
         "daily_limit": 650_000,
         "daily_headers": True,
-        "retry_after": None,
+        "retry_after": 0,  # seconds told with a 429; 0 leaves the header out, as HubSpot often does
         "longest_url": 16_000,
     }
 
 
 class Portal:
-    """The state of the account. `now` is set once per request: everything one request writes has one stamp."""
+    """The state of the account. `now` is set once per request, so all that it writes has one stamp."""
 
     def __init__(self, clock: Clock, people: list[Person]) -> None:
         self.clock = clock
@@ -93,7 +95,7 @@ class Portal:
         return found
 
     def link(self, table: Table, record: Record, to: Table, other: Record) -> None:
-        """Associate two records; a logged activity shows on its contact, and moves its stamp unless switched off."""
+        """Associate two records; an activity moves its contact's stamp unless that is switched off."""
         fresh = self.links.add(table.kind, record.id, to.kind, other.id)
         for one, against in ((record, to), (other, table)):
             if fresh and one.kind == "contacts" and not against.is_contact:
@@ -106,7 +108,7 @@ class Portal:
             contact.properties["num_notes"] = str(int(contact.properties.get("num_notes", "0")) + 1)
 
     def merge(self, primary: Record, loser: Record) -> Record:
-        """Merge two contacts: the primary's values win; by default the outcome has a new id that both old ids mean."""
+        """Merge two contacts: the primary's values win; the outcome has a new id that both old ids mean."""
         values = {**loser.properties, **primary.properties}
         merged_ids = [*_split(primary, "hs_merged_object_ids"), *_split(loser, "hs_merged_object_ids")]
         vids = [*_split(primary, "hs_calculated_merged_vids"), *_split(loser, "hs_calculated_merged_vids")]

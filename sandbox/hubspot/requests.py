@@ -1,4 +1,4 @@
-"""One routed request as the operations see it: the table it is about, its path parts, query and checked body."""
+"""One routed request as the operations see it: its table, path parts, query and checked body."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ ROUTES = (
 
 
 def resolve(method: str, path: str) -> tuple[Route, dict[str, str]]:
-    """The operation of a request with its path parts; 404 for no such path, 405 for a path of other methods."""
+    """The operation of a request with its path parts; 404 for no such path, 405 for other methods' paths."""
     allowed = []
     for route in ROUTES:
         match = route.pattern.fullmatch(path)

@@ -1,4 +1,4 @@
-"""Search: filter groups, one sort, offset paging up to 10,000, over an index that may lag behind the records."""
+"""Search: filter groups, one sort, offset paging up to 10,000, over an index that may lag behind."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def parse_date(text: str) -> date | None:
 
 @lru_cache(maxsize=50_000)
 def parse_instant(text: str) -> int | None:
-    """Epoch milliseconds of a millisecond count, an ISO date or an ISO datetime with a zone; None otherwise."""
+    """Epoch milliseconds of a count of them, an ISO date or an ISO datetime with a zone; None otherwise."""
     if _MILLISECONDS.fullmatch(text):
         return int(text)
     day = parse_date(text)
@@ -43,6 +43,6 @@ def parse_instant(text: str) -> int | None:
     if not _ISO.fullmatch(text):
         return None
     try:
-        return milliseconds(datetime.fromisoformat(text.replace("Z", "+00:00")))
+        return milliseconds(datetime.fromisoformat(text))
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""What one property accepts: a string comes in, the string that HubSpot keeps goes out, or a reason against it."""
+"""What one property accepts: a string comes in; what HubSpot keeps goes out, or a reason against it."""
 
 from __future__ import annotations
 
