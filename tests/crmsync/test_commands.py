@@ -38,15 +38,17 @@ def free_port() -> int:
 def group_is_gone(group: int, seconds: float) -> bool:
     """Whether every process of the group ended in time."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        listing = subprocess.run(
-            ["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True, check=True
-        )
-        rows = [line.split() for line in listing.stdout.splitlines()]
-        if not any(int(pgid) == group and not state.startswith("Z") for pgid, state in rows):
-            return True
+    while any(int(row[0]) == group and not row[1].startswith("Z") for row in processes("pgid=,stat=")):
+        if time.monotonic() >= end:
+            return False
         time.sleep(0.1)
-    return False
+    return True
+
+
+def processes(columns: str) -> list[list[str]]:
+    """These columns of every process; the last one keeps its spaces."""
+    listing = subprocess.run(["ps", "-A", "-o", columns], capture_output=True, text=True, check=True)
+    return [line.split(None, columns.count(",")) for line in listing.stdout.splitlines()]
 
 
 @contextmanager
@@ -84,11 +86,9 @@ def get(url: str, seconds: float = 10) -> int:
 
 
 def child(parent: int, words: str) -> int:
-    listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    )
-    rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
-    [pid] = [int(row[0]) for row in rows if int(row[1]) == parent and words in row[2]]
+    [pid] = [
+        int(row[0]) for row in processes("pid=,ppid=,args=") if int(row[1]) == parent and words in row[2]
+    ]
     return pid
 
 
