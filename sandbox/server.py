@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 import socketserver
 import sys
@@ -182,10 +183,9 @@ class Connection(BaseHTTPRequestHandler):
 
     def _chunk_size(self) -> int:
         line = self.rfile.readline(1024).split(b";")[0].strip()
-        try:
-            return int(line, 16)
-        except ValueError as error:
-            raise Unreadable(400, "A chunk must start with its size in hexadecimal.") from error
+        if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", line):
+            raise Unreadable(400, "A chunk must start with its size in hexadecimal.")
+        return int(line, 16)
 
     def _send(self, response: Response, *, truncated: bool = False) -> None:
         body = response.body or b""
