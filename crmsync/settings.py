@@ -75,6 +75,8 @@ try:
     PHONE_DEFAULT_REGION = read(env.str, "PHONE_DEFAULT_REGION", "US").upper()
     CRMSYNC_ALLOW_INSECURE_CRM_URLS = read(env.bool, "CRMSYNC_ALLOW_INSECURE_CRM_URLS", False)
     CRMSYNC_SYNC_INTERVAL_MINUTES = read(env.int, "CRMSYNC_SYNC_INTERVAL_MINUTES", 5)
+    # Seconds that a CRM may take to show a record or activity whose creation was not answered.
+    CRMSYNC_UNKNOWN_WAIT = read(env.float, "CRMSYNC_UNKNOWN_WAIT", 30.0)
 
     OPENAI_API_KEY = read(env.str, "OPENAI_API_KEY", "")
     OPENAI_BASE_URL = read(env.str, "OPENAI_BASE_URL", "")
@@ -96,7 +98,7 @@ INSTALLED_APPS = [
     "mappings",
     "sync",
     "activity",
-    "django.contrib.admin",
+    "crmsync.apps.HouseAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -206,8 +208,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "login"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

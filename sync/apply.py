@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,8 @@ _LINK_FIELDS = [
 class Applying:
     """What applying needs to know. `run_ref`: where history rows point. `epoch`: the connection's push epoch before the read.
 
-    `counts`: outcome → number of records. `ranks`: connection id → rank.
+    `counts`: outcome → number of records. `ranks`: connection id → rank. `seen` is told of every plan before it is carried
+    out (a preview listens there); the contact is None where one would be created.
     """
 
     connection: Connection
@@ -46,6 +47,7 @@ class Applying:
     epoch: int
     ranks: Mapping[int, int]
     counts: Counter[str] = field(default_factory=Counter)
+    seen: Callable[[Record, Contact | None, Plan], None] | None = None
 
     def source(self, record: Record, *, urgent: bool = False) -> Source:
         """Where values of this record come from."""
@@ -226,6 +228,8 @@ def _plan_match(ctx: Applying, found: Match) -> tuple[ExternalRecord, Plan]:
     settled = unpack(link.settled) if found.step is Step.KEEP else {}
     local = snapshot(contact) | dict.fromkeys(_values_of_loser(ctx, found))
     made = plan(ctx.rules.fields, settled, local, record.values, outranked=outranked(ctx, contact))
+    if ctx.seen:
+        ctx.seen(record, contact, made)
     settle(link, made, ctx.rules, record)
     link.contact, link.state, link.reason, link.external_id = (
         contact,
@@ -314,6 +318,8 @@ def _create(ctx: Applying, matches: Sequence[Match]) -> list[ExternalRecord]:
         record = found.incoming.record
         made = plan(ctx.rules.fields, {}, {"do_not_call": False}, record.values)
         link = found.link or ExternalRecord(connection=ctx.connection, external_id=record.external_id)
+        if ctx.seen:
+            ctx.seen(record, None, made)
         link.settled = {}
         settle(link, made, ctx.rules, record)
         link.state, link.reason, link.number = RecordState.LINKED, "", found.incoming.number

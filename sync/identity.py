@@ -55,7 +55,10 @@ class Match:
 
 
 def read_number(values: Mapping[str, Value], phone_fields: Sequence[str], region: str) -> tuple[str, str]:
-    """The first usable number of the record as (E.164, ""), or ("", reason): "bad_phone" if any was filled in, else "no_phone"."""
+    """The first usable number of the record as (E.164, ""), or ("", reason).
+
+    The reason is "bad_phone" where a phone field was filled in, else "no_phone".
+    """
     reason = "no_phone"
     for name in phone_fields:
         try:

@@ -43,7 +43,7 @@ LEASE = timedelta(minutes=3)
 _WORDS = {
     "no_phone": ("have no phone number", "Fill in the mapped phone field in the CRM, or map another one."),
     "bad_phone": ("have a phone number that is not valid", "Correct the numbers in the CRM, or set the connection's country."),
-    "duplicate_number": ("share their number with another record that is linked", "Merge the records in the CRM, if they are one person."),
+    "duplicate_number": ("share their number with a linked record", "Merge the records in the CRM, if they are one person."),
 }  # fmt: skip
 
 
@@ -62,6 +62,13 @@ def work_on(run: SyncRun) -> bool:
     if claimed is not None:
         _work(claimed)
     return claimed is not None
+
+
+def check_rules(rules: Rules) -> None:
+    """Raise ConfigError when no working mapping feeds the phone number: nothing could be matched."""
+    if not rules.phone_fields:
+        missing = "No inbound mapping feeds phone_number. Map the CRM's phone field."
+        raise ConfigError("; ".join(f"{name}: {why}" for name, why in rules.broken.items()) or missing)
 
 
 def _claim(pk: int | None = None) -> SyncRun | None:
@@ -87,11 +94,7 @@ def _work(run: SyncRun) -> None:
         with open_provider(connection) as provider:
             fresh_schema(connection, provider)
             rules = compile_rules(connection)
-            if not rules.phone_fields:
-                raise ConfigError(
-                    "; ".join(rules.broken.values())
-                    or "No inbound mapping feeds phone_number. Map the CRM's phone field."
-                )
+            check_rules(rules)
             _start(run)
             _pages(run, provider, rules)
     except ConfigError as error:

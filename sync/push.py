@@ -119,7 +119,7 @@ def _push(connection: Connection, provider: Provider, rules: Rules, pending: Seq
         ctx = applying(connection, rules, "")
         read = provider.read([link.external_id or "" for link in due.values()], rules.external_names)
         intents = _plan_all(ctx, {pk: rows[pk] for pk in due}, read)
-        _send(connection, provider, rules, intents)
+        _send(connection, provider, intents)
     _finish_creations(connection, [rows[pk] for pk in created if pk in rows])
 
 
@@ -202,7 +202,7 @@ def _gone(ctx: Applying, link: ExternalRecord | None, record: Record | None) -> 
         removal.bury(ctx, link, record)
 
 
-def _send(connection: Connection, provider: Provider, rules: Rules, intents: Sequence[Intent]) -> None:
+def _send(connection: Connection, provider: Provider, intents: Sequence[Intent]) -> None:
     """Send, and send once more without the fields that the CRM refused, so that one bad value holds back no other."""
     waiting = [intent for intent in intents if intent.values]
     for _ in range(5):
@@ -210,12 +210,10 @@ def _send(connection: Connection, provider: Provider, rules: Rules, intents: Seq
             break
         updates = [Update(intent.link.external_id or "", intent.values) for intent in waiting]
         outcomes = provider.update(updates)
-        waiting = _settle_outcomes(connection, rules, list(zip(waiting, outcomes, strict=True)))
+        waiting = _settle_outcomes(connection, list(zip(waiting, outcomes, strict=True)))
 
 
-def _settle_outcomes(
-    connection: Connection, rules: Rules, results: Sequence[tuple[Intent, Outcome]]
-) -> list[Intent]:
+def _settle_outcomes(connection: Connection, results: Sequence[tuple[Intent, Outcome]]) -> list[Intent]:
     again: list[Intent] = []
     with transaction.atomic():
         contacts = lock_contacts([intent.link.contact_id or 0 for intent, _ in results])
