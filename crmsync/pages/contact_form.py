@@ -1,0 +1,164 @@
+"""The edit form of a contact, made of its fields' types; what it holds goes through the one door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.conf import settings
+
+from contacts import phone
+from contacts.models import Contact, ContactTag, CustomField
+from contacts.values import BUILT_IN, DoesNotFit, FieldSpec, FieldType, Value, coerce
+
+LONG = 80  # a text longer than this gets several lines
+MOMENT = "%Y-%m-%dT%H:%M:%S"
+
+
+class CanonicalField(forms.CharField):
+    """A field of any of the six types: shown by its type's control, cleaned to the canonical value."""
+
+    def __init__(self, spec: FieldSpec, held: Value, **kwargs: Any) -> None:
+        super().__init__(required=False, label=spec.label, widget=_widget(spec, held), **kwargs)
+        self.spec = spec
+
+    def prepare_value(self, value: Any) -> Any:
+        """What the control shows for a held value; a date and time in UTC."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if self.spec.type == FieldType.DATETIME and isinstance(value, str) and value.endswith("Z"):
+            return f"{datetime.fromisoformat(value):{MOMENT}}"
+        return value
+
+    def clean(self, value: Any) -> Any:
+        """The canonical value, None when blank."""
+        try:
+            return coerce(_one_newline(value), self.spec)
+        except DoesNotFit as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+class ContactForm(forms.Form):
+    """Names, flag, tags and every custom field of one contact; for a new one the number too."""
+
+    first_name = forms.CharField(max_length=255, required=False)
+    last_name = forms.CharField(max_length=255, required=False)
+    do_not_call = forms.BooleanField(
+        required=False, label="Do not call", help_text="Nobody, person or agent, should call."
+    )
+    reason = forms.CharField(
+        max_length=160, required=False, label="Reason for allowing calls again",
+        help_text="Needed when you take “do not call” away; it is kept in the history.",
+    )  # fmt: skip
+    tags = forms.ModelMultipleChoiceField(
+        ContactTag.objects.all(), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    def __init__(self, *args: Any, contact: Contact | None = None, **kwargs: Any) -> None:
+        self.contact = contact
+        self.fields_of_ours = list(CustomField.objects.all())
+        super().__init__(*args, initial=_initial(contact, self.fields_of_ours), **kwargs)
+        if contact is None:
+            self.fields = {
+                "phone_number": forms.CharField(max_length=40, label="Phone number"),
+                **self.fields,
+            }
+            del self.fields["reason"]
+        elif not contact.do_not_call:
+            del self.fields["reason"]
+        if not ContactTag.objects.exists():
+            del self.fields["tags"]
+        for field in self.fields_of_ours:
+            held = contact.value(field.name) if contact else None
+            self.fields[f"custom_{field.name}"] = CanonicalField(
+                field.spec, held, help_text=field.description
+            )
+        for name in (
+            "first_name",
+            "last_name",
+            "do_not_call",
+            *(f"custom_{field.name}" for field in self.fields_of_ours),
+        ):
+            # What the person saw travels with the form: only what they changed is written, and only over that.
+            self.fields[name].show_hidden_initial = contact is not None
+
+    def clean_phone_number(self) -> str:
+        """The number in E.164."""
+        try:
+            return phone.to_e164(self.cleaned_data["phone_number"], settings.PHONE_DEFAULT_REGION)
+        except phone.BadPhone as error:
+            raise forms.ValidationError(str(error)) from None
+
+    def clean(self) -> dict[str, Any]:
+        """An opt-out is taken back with a reason only."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if (
+            self.contact
+            and self.contact.do_not_call
+            and not cleaned.get("do_not_call")
+            and not cleaned.get("reason")
+        ):
+            self.add_error("reason", "Say why this person may be called again.")
+        return cleaned
+
+    def values(self) -> dict[str, Value]:
+        """What the person changed, by contact field."""
+        return {spec.name: self.cleaned_data[key] for key, spec in self._changed()}
+
+    def seen(self) -> dict[str, Value]:
+        """What the person saw in the fields they changed."""
+        return {
+            spec.name: _read(self.data.get(self[key].html_initial_name), spec)
+            for key, spec in self._changed()
+        }
+
+    def _changed(self) -> list[tuple[str, FieldSpec]]:
+        specs = {name: BUILT_IN[name] for name in ("first_name", "last_name", "do_not_call")}
+        specs |= {f"custom_{field.name}": field.spec for field in self.fields_of_ours}
+        return [(key, specs[key]) for key in self.changed_data if key in specs]
+
+    def refuse(self, errors: Mapping[str, DoesNotFit]) -> None:
+        """Show what the contact book refused, at the fields."""
+        for name, error in errors.items():
+            key = name if name in self.fields else f"custom_{name}"
+            self.add_error(key if key in self.fields else None, str(error))
+
+
+def _one_newline(text: Any) -> Any:
+    """Browsers send line ends as CRLF; what is stored has LF."""
+    return text.replace("\r\n", "\n") if isinstance(text, str) else text
+
+
+def _read(raw: Any, spec: FieldSpec) -> Value:
+    try:
+        return coerce(_one_newline(raw), spec)
+    except DoesNotFit:
+        return str(raw)  # from before the field's options changed
+
+
+def _initial(contact: Contact | None, fields: list[CustomField]) -> dict[str, Any]:
+    if contact is None:
+        return {}
+    own = {name: getattr(contact, name) for name in ("first_name", "last_name", "do_not_call")}
+    custom = {f"custom_{field.name}": contact.value(field.name) for field in fields}
+    return own | custom | {"tags": list(contact.tags.values_list("pk", flat=True))}
+
+
+def _widget(spec: FieldSpec, held: Value) -> forms.Widget:
+    if spec.type == FieldType.BOOLEAN:
+        return forms.Select(choices=[("", "–"), ("true", "Yes"), ("false", "No")])
+    if spec.type == FieldType.ENUM:
+        # A value from before the options changed stays choosable: opening a form must not lose it.
+        kept = [held] if isinstance(held, str) and held not in spec.options else []
+        return forms.Select(choices=[("", "–"), *((option, option) for option in [*spec.options, *kept])])
+    if spec.type == FieldType.STRING and isinstance(held, str) and (len(held) > LONG or "\n" in held):
+        return forms.Textarea(attrs={"rows": 4})
+    kinds = {
+        FieldType.NUMBER: ("text", {"inputmode": "decimal"}),
+        FieldType.DATE: ("date", {}),
+        FieldType.DATETIME: ("datetime-local", {"step": "1"}),
+    }
+    kind, attributes = kinds.get(spec.type, ("text", {}))
+    return type("Control", (forms.TextInput,), {"input_type": kind})(attrs=attributes)

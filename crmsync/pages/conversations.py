@@ -1,0 +1,54 @@
+"""Calls and chats: the list, and one with its analysis, what it changed and where it was logged."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from activity.models import ActivityEntry, Conversation, WebhookDelivery
+from contacts.models import ContactChange
+from crmsync.pages.guard import page
+from crmsync.pages.listing import OF_ITS_CONNECTION, OF_ITS_CONTACT, chosen, listing
+
+SENTIMENTS = ("Positive", "Neutral", "Negative", "Unknown")
+
+
+@page("activity.view_conversation")
+def conversation_list(request: HttpRequest) -> HttpResponse:
+    """Conversations, the latest first, narrowed by ?channel= and ?sentiment=."""
+    rows = Conversation.objects.select_related("contact").defer("payload", "transcript", *OF_ITS_CONTACT)
+    channel = chosen(request, "channel", Conversation.Channel.values)
+    sentiment = chosen(request, "sentiment", SENTIMENTS)
+    if channel:
+        rows = rows.filter(channel=channel)
+    if sentiment:
+        rows = rows.filter(sentiment=sentiment)
+    context = {
+        "listing": listing(request, rows),
+        "filters": {"channel": channel, "sentiment": sentiment},
+        "channels": Conversation.Channel.choices,
+        "sentiments": SENTIMENTS,
+    }
+    return render(request, "pages/conversations.html", context)
+
+
+@page("activity.view_conversation")
+def conversation(request: HttpRequest, pk: int) -> HttpResponse:
+    """One conversation and everything that followed from it."""
+    found = get_object_or_404(Conversation.objects.select_related("contact").defer("payload"), pk=pk)
+    entries = (
+        ActivityEntry.objects.filter(conversation=found)
+        .select_related("connection")
+        .defer(*OF_ITS_CONNECTION)
+    )
+    context = {
+        "conversation": found,
+        "applied": found.applied.select_related("mapping").order_by("id"),
+        "merges": found.merges.all(),
+        "entries": entries,
+        "deliveries": WebhookDelivery.objects.filter(conversation_key=found.key).defer("body", "headers")[
+            :20
+        ],
+        "changes": ContactChange.objects.filter(source_ref=found.ref).select_related("contact")[:20],
+    }
+    return render(request, "pages/conversation.html", context)

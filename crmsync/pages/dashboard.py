@@ -1,0 +1,125 @@
+"""The first page: is everything in step, and if not, where to look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count, Min, OuterRef, Subquery, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+
+from activity.models import ActivityEntry, Conversation, WebhookDelivery
+from contacts.models import Contact
+from crmsync.pages.guard import page, person
+from crmsync.pages.listing import OF_ITS_CONNECTION, UNSHOWN
+from integrations.health import Health, health_of
+from integrations.models import Connection
+from sync.issues import OPEN
+from sync.models import PendingPush, RunState, SyncIssue, SyncRun
+from sync.runs import RunOpen, request_run
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One connection as the dashboard shows it."""
+
+    connection: Connection
+    health: Health
+    last_run: SyncRun | None
+    last_good: datetime | None
+    pending: int
+    oldest: datetime | None
+    issues: int
+
+
+@page("integrations.view_connection")
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """Connections with their health, today's figures, last runs, open issues by kind."""
+    context = {
+        "panels": panels(),
+        "runs": SyncRun.objects.select_related("connection").defer(*OF_ITS_CONNECTION)[:8],
+        "issues": open_issues(),
+        "today": today(),
+        "now": timezone.now(),
+    }
+    return render(request, "pages/dashboard.html", context)
+
+
+@page("sync.add_syncrun", "POST")
+def sync_now(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Ask for an inbound sync (with full=1 of everything) and show its run."""
+    connection = get_object_or_404(Connection, public_id=public_id)
+    try:
+        run = request_run(connection, full="full" in request.POST, by=person(request).get_username())
+    except RunOpen as already:
+        messages.info(request, str(already))
+        run = already.run
+    return redirect("run", run.pk)
+
+
+def panels() -> list[Panel]:
+    """Every connection with its freshness and backlog; four queries however many there are."""
+    runs = SyncRun.objects.filter(connection=OuterRef("pk")).order_by("-id")
+    good = runs.filter(state=RunState.SUCCEEDED)
+    connections = Connection.objects.defer(*UNSHOWN).annotate(
+        last_run_id=Subquery(runs.values("pk")[:1]), last_good=Subquery(good.values("finished_at")[:1])
+    )
+    last_runs = SyncRun.objects.in_bulk([row.last_run_id for row in connections if row.last_run_id])
+    pending = {
+        row["connection"]: row
+        for row in PendingPush.objects.values("connection").annotate(
+            count=Count("id"), oldest=Min("created_at")
+        )
+    }
+    issues = _counts(SyncIssue.objects.filter(state__in=OPEN).values_list("connection").annotate(Count("id")))
+    return [
+        Panel(
+            connection=row,
+            health=health_of(row, row.last_good),
+            last_run=last_runs.get(row.last_run_id or 0),
+            last_good=row.last_good,
+            pending=pending.get(row.pk, {}).get("count", 0),
+            oldest=pending.get(row.pk, {}).get("oldest"),
+            issues=issues.get(row.pk, 0),
+        )
+        for row in connections
+    ]
+
+
+def open_issues() -> list[dict[str, Any]]:
+    """Open issues by kind, the most common first: kind, issues, records."""
+    rows = (
+        SyncIssue.objects.filter(state__in=OPEN)
+        .values("kind")
+        .annotate(issues=Count("id"), records=Sum("count"))
+    )
+    return list(rows.order_by("-records", "kind"))
+
+
+def today() -> dict[str, Any]:
+    """The figures of the day (UTC) and what waits."""
+    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    waiting = PendingPush.objects.aggregate(count=Count("id"), oldest=Min("created_at"))
+    deliveries = _counts(
+        WebhookDelivery.objects.filter(state__in=["pending", "parked"])
+        .order_by()
+        .values_list("state")
+        .annotate(Count("id"))
+    )
+    return {
+        "conversations": Conversation.objects.filter(started_at__gte=midnight).count(),
+        "logged": ActivityEntry.objects.filter(logged_at__gte=midnight).count(),
+        "pending": waiting["count"],
+        "oldest": waiting["oldest"],
+        "deliveries_waiting": deliveries.get("pending", 0),
+        "deliveries_parked": deliveries.get("parked", 0),
+        "any_contact": Contact.objects.exists(),
+    }
+
+
+def _counts(rows: Any) -> dict[Any, int]:
+    return dict(rows)
