@@ -59,7 +59,7 @@ def read(call: Call) -> Response:
             shape | ({"propertiesWithHistory": with_history(table, record, history)} if history else {})
         )
     errors = [_missing(table, missing)] if missing else []
-    return Response.of(207 if errors else 200, batch(call.portal, results, errors))
+    return Response.of(call.partial(200, errors), batch(call.portal, results, errors))
 
 
 def _missing(table: Table, ids: list[str]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _run(call: Call, inputs: list[Input], prepare: Prepare, status: int) -> Resp
                 raise
     errors += [_missing(call.table, missing)] if missing else []
     results = [_traced(one, apply()) for one, apply in ready]
-    return Response.of(207 if errors else status, batch(call.portal, results, errors))
+    return Response.of(call.partial(status, errors), batch(call.portal, results, errors))
 
 
 def _refuse_shared_values(table: Table, inputs: list[Input]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from sandbox.hubspot.values import keep
 from sandbox.seed import Person
 from sandbox.wire import BadJson, Request, Response
 
+DATED = re.compile(r"/\d{4}-\d{2}/")
 PREFIXES = ("/crm/", "/account-info/", "/calling/", "/oauth/")
 ACTIVITIES = {"calls": "call", "communications": "communication", "notes": "note", "tasks": "task"}
 
@@ -43,7 +45,7 @@ class HubSpot:
         try:
             response = self._answer(request, search)
         except errors.Refusal as refusal:
-            response = errors.answer(refusal, correlation)
+            response = errors.answer(_in_version(refusal, request.path), correlation)
         except BadJson as error:
             response = errors.answer(errors.bad_json(str(error)), correlation)
         response.headers["x-hubspot-correlation-id"] = correlation
@@ -175,6 +177,13 @@ class HubSpot:
             if self.portal.contacts.holder(name, values[name]) not in (None, own):
                 raise ValueError(f"another contact holds this {name}")
         return values
+
+
+def _in_version(refusal: errors.Refusal, path: str) -> errors.Refusal:
+    """The dated versions declare a category for every error; v3 leaves it out of a plain 404."""
+    if refusal.status == 404 and refusal.category is None and DATED.search(path):
+        refusal.category = "OBJECT_NOT_FOUND"
+    return refusal
 
 
 def _text(value: Any) -> str:

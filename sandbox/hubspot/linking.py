@@ -129,7 +129,7 @@ def batch_read(call: Call) -> Response:
             continue
         row: dict[str, Any] = {"from": {"id": one["id"]}, "to": rows}
         results.append(row | ({"paging": {"next": {"after": after}}} if after else {}))
-    return Response.of(207 if errors else 200, batch(call.portal, results, errors))
+    return Response.of(call.partial(200, errors), batch(call.portal, results, errors))
 
 
 def _none(call: Call, identifier: str) -> dict[str, Any]:
@@ -143,7 +143,12 @@ def batch_create(call: Call) -> Response:
     inputs = _inputs(call, bodies.LINK, MOST_CREATES)
     for one in inputs:
         _check_specs(call.table, call.to, one["types"])
-    return _link_all(call, inputs, 201, lambda one, other: [_labels(call, one, other)])
+    return _link_all(
+        call,
+        inputs,
+        200 if call.version == "2026-09" else 201,
+        lambda one, other: [_labels(call, one, other)],
+    )
 
 
 def batch_default(call: Call) -> Response:
@@ -164,17 +169,19 @@ def _link_all(call: Call, inputs: list[dict[str, Any]], status: int, shape: Any)
             continue
         call.portal.link(call.table, one, call.to, other)
         results += shape(one, other)
-    return Response.of(207 if errors else status, batch(call.portal, results, errors))
+    return Response.of(call.partial(status, errors), batch(call.portal, results, errors))
 
 
 def batch_archive(call: Call) -> Response:
-    """Dissolve the associations of many pairs."""
+    """Dissolve the associations of many pairs; the dated versions answer with an empty batch."""
     for one in _inputs(call, bodies.UNLINK, MOST_CREATES):
         record = find(call.table, one["from"]["id"], None)
         for other in one["to"]:
             found = find(call.to, other["id"], None)
             call.portal.links.remove(call.table.kind, record.id, call.to.kind, found.id)
-    return Response(204)
+    if call.version == "v4":
+        return Response(204)
+    return Response.of(200, batch(call.portal, [], []))
 
 
 def labels(call: Call) -> Response:

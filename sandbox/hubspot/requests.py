@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,10 @@ class Call:
         if not text.isdecimal() or not 1 <= int(text) <= most:
             raise invalid(f"Invalid limit: {text}. The limit must be between 1 and {most}.")
         return int(text)
+
+    def partial(self, status: int, errors: Sized) -> int:
+        """The status of a batch: 207 when some of it failed, save in 2026-09, which tells that in the body only."""
+        return 207 if errors and self.version != "2026-09" else status
 
     def here(self) -> str:
         """The public address of the requested path, for paging links."""

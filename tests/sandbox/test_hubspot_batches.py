@@ -129,3 +129,13 @@ def test_all_that_one_batch_writes_has_one_stamp(portal: Portal) -> None:
     inputs = [{"id": one["id"], **contact(plan="pro")} for one in portal.crm.contacts()]
     _, body = batch(portal, "update", inputs)
     assert len({row["updatedAt"] for row in body["results"]}) == 1
+
+
+def test_the_newest_version_tells_of_failures_in_the_body_only(portal: Portal) -> None:
+    inputs = {"inputs": [{"id": portal.create(firstname="Ada")}, {"id": "1"}], "properties": []}
+    statuses = {
+        base: portal.ask("POST", f"{base}/contacts/batch/read", inputs)
+        for base in ("/crm/v3/objects", "/crm/objects/2026-03", "/crm/objects/2026-09")
+    }
+    assert [status for status, _ in statuses.values()] == [207, 207, 200]
+    assert all(body["numErrors"] == 1 for _, body in statuses.values())
