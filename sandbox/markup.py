@@ -126,6 +126,11 @@ def field_input(layout: Layout, value: Any) -> Html:
     )
 
 
+def moment(stamp: Any) -> Html:
+    """An ISO stamp to the second, as people read it."""
+    return tag("time", str(stamp)[:19].replace("T", " "), datetime=str(stamp), title=str(stamp))
+
+
 def as_json(value: Any) -> Html:
     """A value as indented JSON in a box."""
     return tag("pre", json.dumps(value, indent=1, ensure_ascii=False, default=str))

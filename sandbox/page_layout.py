@@ -110,6 +110,14 @@ LAYOUTS = {
 }
 
 
+NOT_ON_TIMELINE = frozenset({
+    "hs_object_id", "hs_object_source", "hs_object_source_id", "hs_object_source_label", "hs_createdate",
+    "hs_lastmodifieddate", "Id", "IsDeleted", "WhoId", "WhoCount", "WhatCount", "OwnerId", "CreatedById",
+    "CreatedDate", "LastModifiedById", "LastModifiedDate", "SystemModstamp", "IsClosed", "IsHighPriority",
+    "IsArchived", "IsReminderSet", "IsRecurrence",
+})  # fmt: skip
+
+
 def typed(value: Any) -> str:
     """A native value as the form shows it."""
     if value is None:

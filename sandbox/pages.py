@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from sandbox.markup import Html, as_json, field_input, join, page, pager, table, tag
-from sandbox.page_layout import LAYOUTS, changes, typed
+from sandbox.markup import Html, as_json, field_input, join, moment, page, pager, table, tag
+from sandbox.page_layout import LAYOUTS, NOT_ON_TIMELINE, changes, typed
 from sandbox.wire import Request, Response
 from sandbox.world import World
 
@@ -92,7 +92,7 @@ class Pages:
             [
                 _contact_link(crm, contact),
                 *(typed(contact["fields"].get(name)) for name in columns[2:]),
-                contact["modified"],
+                moment(contact["modified"]),
             ]
             for contact in shown
         ]
@@ -154,7 +154,8 @@ class Pages:
             "p",
             f"{layout.title} contact ",
             tag("code", contact_id),
-            f", modified {found['modified']}",
+            ", modified ",
+            moment(found["modified"]),
             class_="faint",
         )
         return page(
@@ -215,7 +216,7 @@ class Pages:
                     answered,
                     entry["duration_ms"],
                     fault,
-                    entry["at"],
+                    moment(entry["at"]),
                 )
             )
         heads = ("#", "System", "Request", "Status", "ms", "Fault", "At")
@@ -295,13 +296,14 @@ def _timeline(activities: list[dict[str, Any]]) -> Html:
 
 
 def _activity(activity: dict[str, Any]) -> Html:
-    filled = [(name, value) for name, value in activity["fields"].items() if value not in (None, "")]
+    fields = [(name, value) for name, value in activity["fields"].items() if name not in NOT_ON_TIMELINE]
+    filled = [(name, value) for name, value in fields if value not in (None, "")]
     rows = join(join([tag("dt", name), tag("dd", typed(value))]) for name, value in filled)
     head = join(
         [
             tag("strong", str(activity["kind"]).title()),
             " ",
-            tag("span", activity["created"], class_="faint"),
+            moment(activity["created"]),
             " ",
             tag("code", activity["id"]),
         ]
