@@ -6,10 +6,11 @@ and values are counts, ages and states, never a person's data.
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from django.db import DatabaseError
+from django.db.models import Max, Min, QuerySet
 from django.utils import timezone
 from django_q.models import OrmQ
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -17,7 +18,10 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from activity.models import ActivityEntry, WebhookDelivery
 from crmsync.models import Heartbeat
+from integrations.models import Connection
+from sync.models import PendingPush
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +64,48 @@ def _heartbeat_age() -> Readings:
     return {} if age is None else {(): age.total_seconds()}
 
 
+def _waiting() -> dict[str, QuerySet[Any]]:
+    """The rows that are due now, by what they are."""
+    now = timezone.now()
+    open_entries = ["pending", "sending", "unknown"]
+    return {
+        "webhook deliveries": WebhookDelivery.objects.filter(state="pending", due_at__lte=now),
+        "pushes": PendingPush.objects.filter(due_at__lte=now),
+        "activity entries": ActivityEntry.objects.filter(state__in=open_entries, due_at__lte=now),
+    }
+
+
+def _due() -> Readings:
+    return {(kind,): float(rows.count()) for kind, rows in _waiting().items()}
+
+
+def _due_age() -> Readings:
+    oldest = {kind: rows.aggregate(at=Min("due_at"))["at"] for kind, rows in _waiting().items()}
+    return {(kind,): (timezone.now() - at).total_seconds() if at else 0.0 for kind, at in oldest.items()}
+
+
+def _sync_age() -> Readings:
+    """By connection; one that never finished a run is left out, and shows in crmsync_connection_up."""
+    done = Connection.objects.filter(enabled=True, runs__state="succeeded")
+    rows = done.annotate(at=Max("runs__finished_at")).values_list("name", "at")
+    return {(name,): (timezone.now() - at).total_seconds() for name, at in rows if at}
+
+
+def _connection_up() -> Readings:
+    rows = Connection.objects.filter(enabled=True).values_list("name", "status")
+    return {(name,): float(status == "connected") for name, status in rows}
+
+
 MEASURES: list[Measure] = [
     Measure("crmsync_queue_depth", "Tasks in the queue, running ones included.", (), _queue_depth),
     Measure("crmsync_queue_oldest_seconds", "Age of the oldest task that waits.", (), _queue_age),
     Measure("crmsync_heartbeat_age_seconds", "Time since the worker's last sweep.", (), _heartbeat_age),
+    Measure("crmsync_due", "Rows that wait for a worker.", ("kind",), _due),
+    Measure("crmsync_due_oldest_seconds", "How long the oldest of them has been due.", ("kind",), _due_age),
+    Measure(
+        "crmsync_sync_age_seconds", "Time since a connection's last good run.", ("connection",), _sync_age
+    ),
+    Measure("crmsync_connection_up", "1 while a connection works.", ("connection",), _connection_up),
 ]
 
 

@@ -11,10 +11,13 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
+from activity.models import WebhookDelivery
 from crmsync import health, metrics
 from crmsync.management.commands import worker_health
 from crmsync.models import Heartbeat
 from crmsync.schedules import SCHEDULES, ensure_schedules
+from integrations.models import Connection
+from sync.models import SyncRun
 
 
 def beat(minutes_ago: float) -> None:
@@ -106,6 +109,30 @@ def test_metrics_show_what_waits_and_since_when(client: Client) -> None:
     assert seen["crmsync_queue_depth"] == 2
     assert 90 <= seen["crmsync_queue_oldest_seconds"] < 95
     assert 60 <= seen["crmsync_heartbeat_age_seconds"] < 65
+
+
+@pytest.mark.django_db
+def test_metrics_show_overdue_work_and_the_freshness_of_each_connection(client: Client) -> None:
+    now = timezone.now()
+    sales = Connection.objects.create(name="Sales", provider="salesforce", status="connected")
+    Connection.objects.create(name="Support", provider="hubspot", status="error")
+    SyncRun.objects.create(connection=sales, state="succeeded", finished_at=now - timedelta(minutes=4))
+    SyncRun.objects.create(connection=sales, state="failed", finished_at=now)
+    for event, due in (
+        ("call_ended", now - timedelta(seconds=30)),
+        ("call_analyzed", now + timedelta(hours=1)),
+    ):
+        WebhookDelivery.objects.create(event=event, body_hash="a", body=b"{}", due_at=due)
+
+    seen = scraped(client)
+
+    assert seen['crmsync_due{kind="webhook deliveries"}'] == 1
+    assert 30 <= seen['crmsync_due_oldest_seconds{kind="webhook deliveries"}'] < 35
+    assert seen['crmsync_due_oldest_seconds{kind="pushes"}'] == 0
+    assert 240 <= seen['crmsync_sync_age_seconds{connection="Sales"}'] < 245
+    assert 'crmsync_sync_age_seconds{connection="Support"}' not in seen
+    assert seen['crmsync_connection_up{connection="Sales"}'] == 1
+    assert seen['crmsync_connection_up{connection="Support"}'] == 0
 
 
 @pytest.mark.django_db
