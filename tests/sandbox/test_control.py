@@ -10,7 +10,7 @@ NAMES = {"salesforce": ("FirstName", "LastName"), "hubspot": ("firstname", "last
 both = pytest.mark.parametrize("crm", ["salesforce", "hubspot"])
 
 
-def salesforce_token(base_url) -> dict[str, str]:
+def salesforce_token(base_url: str) -> dict[str, str]:
     form = {"grant_type": "client_credentials", "client_id": "sandbox-key", "client_secret": "sandbox-secret"}
     answer = requests.post(f"{base_url}/services/oauth2/token", data=form, timeout=5)
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import requests
@@ -13,12 +14,12 @@ HUBSPOT = {"Authorization": "Bearer pat-sandbox-token"}
 ADA = {"properties": {"firstname": "Ada", "email": "ada.byron@example.com"}}
 
 
-def create(sandbox, timeout=5.0):
+def create(sandbox: Any, timeout: float = 5.0) -> requests.Response:
     url = f"{sandbox.base_url}/crm/v3/objects/contacts"
     return requests.post(url, json=ADA, headers=HUBSPOT, timeout=timeout)
 
 
-def created(sandbox):
+def created(sandbox: Any) -> int:
     return len(sandbox.control.contacts("hubspot", email="ada.byron@example.com"))
 
 

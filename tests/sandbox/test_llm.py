@@ -1,7 +1,7 @@
 """The stand-in LLM, through the real openai package: what it answers, what it refuses, what it was told."""
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
 import openai
 import pydantic
@@ -36,12 +36,19 @@ def client(sandbox):
         yield client
 
 
-def messages(old, new):
+def messages(old: str, new: str) -> Any:
     data = {"field": "notes", "instruction": "Keep dates.", "old": old, "new": new}
     return [{"role": "system", "content": "Merge."}, {"role": "user", "content": json.dumps(data)}]
 
 
-def chat(client, old="Likes tea.", new="Has a dog.", model="gpt-4o-mini", shape=Merge, **more):
+def chat(
+    client: openai.OpenAI,
+    old: str = "Likes tea.",
+    new: str = "Has a dog.",
+    model: str = "gpt-4o-mini",
+    shape: Any = Merge,
+    **more: Any,
+) -> Any:
     return client.chat.completions.parse(
         model=model, messages=messages(old, new), response_format=shape, **more
     )
@@ -152,7 +159,7 @@ STRICT = {
 }  # fmt: skip
 
 
-def with_schema(schema, name="merge"):
+def with_schema(schema: dict[str, Any], name: str = "merge") -> dict[str, Any]:
     return {
         "response_format": {
             "type": "json_schema",

@@ -31,7 +31,7 @@ LLM = {"Authorization": "Bearer sandbox-llm-key"}
 
 
 @contextlib.contextmanager
-def connected(base_url) -> Iterator[http.client.HTTPConnection]:
+def connected(base_url: str) -> Iterator[http.client.HTTPConnection]:
     parts = urlsplit(base_url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     try:
@@ -41,7 +41,7 @@ def connected(base_url) -> Iterator[http.client.HTTPConnection]:
 
 
 @contextlib.contextmanager
-def program(*arguments) -> Iterator[tuple[subprocess.Popen, str]]:
+def program(*arguments: str) -> Iterator[tuple[subprocess.Popen, str]]:
     """The sandbox as its own process, once it says that it is ready."""
     command = [sys.executable, "-W", "error", "-m", "sandbox", "--port", "0", "--count", "20", *arguments]
     with subprocess.Popen(
@@ -238,7 +238,7 @@ def full_world():
         }
 
 
-def e164(phone):
+def e164(phone: str) -> str | None:
     try:
         number = phonenumbers.parse(phone, "US")
     except phonenumbers.NumberParseException:

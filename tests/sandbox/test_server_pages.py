@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 import requests
@@ -27,7 +28,7 @@ both = pytest.mark.parametrize("crm", ["salesforce", "hubspot"])
 class Outline(HTMLParser):
     """Tags in order, the current form values, and the text of a page."""
 
-    def __init__(self, html):
+    def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[str] = []
         self.links: list[str] = []
@@ -36,39 +37,39 @@ class Outline(HTMLParser):
         self._inside = ""
         self.feed(html)
 
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
         self.tags.append(tag)
         self.links += [values[name] for name in ("href", "src", "action") if values.get(name)]
         if tag == "input":
-            self.form[values["name"]] = values.get("value") or ""
+            self.form[values["name"]] = values.get("value", "")
         if tag in ("select", "textarea"):
             self._inside = values["name"]
             self.form[self._inside] = ""
         if tag == "option" and "selected" in values:
-            self.form[self._inside] = values["value"] or ""
+            self.form[self._inside] = values["value"]
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         if tag in ("select", "textarea"):
             self._inside = ""
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text += data
         if self._inside and self.tags[-1] == "textarea":
             self.form[self._inside] += data.removeprefix("\n")
 
 
-def read(sandbox, path, **more):
+def read(sandbox: Any, path: str, **more: Any) -> tuple[requests.Response, "Outline"]:
     answer = requests.get(f"{sandbox.base_url}{path}", timeout=5, **more)
     assert answer.headers["Content-Type"].startswith("text/html")
     return answer, Outline(answer.text)
 
 
-def submit(sandbox, path, form, **headers):
+def submit(sandbox: Any, path: str, form: dict[str, str], **headers: str) -> requests.Response:
     return requests.post(f"{sandbox.base_url}{path}", data=form, headers=headers, timeout=5)
 
 
-def a_contact(sandbox, crm):
+def a_contact(sandbox: Any, crm: str) -> tuple[dict[str, Any], str]:
     contact = sandbox.control.contacts(crm, limit=1)[0]
     return contact, f"/{crm}/contacts/{contact['id']}"
 
