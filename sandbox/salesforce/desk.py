@@ -21,14 +21,14 @@ class Desk:
         """Every contact, deleted ones included, with native names and values."""
         return [_contact(row) for row in self._records.store.tables["Contact"].values()]
 
-    def contact(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the name both CRMs share
+    def contact(self, contact_id: str) -> dict[str, Any] | None:
         """One contact, or None."""
-        row = self._records.store.get("Contact", id)
+        row = self._records.store.get("Contact", contact_id)
         return row and _contact(row)
 
-    def edit_contact(self, id: str, fields: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
-        """Change a contact as a salesperson would; KeyError if unknown (id or field), ValueError if refused."""
-        id18 = self._known(id, fields)
+    def edit_contact(self, contact_id: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Change a contact as a salesperson would; KeyError if unknown, ValueError if refused."""
+        id18 = self._known(contact_id, fields)
         with _refusals():
             self._records.update("Contact", id18, fields, user=SALES_USER)
         return _contact(self._records.live("Contact", id18))
@@ -40,12 +40,14 @@ class Desk:
             id18 = self._records.insert("Contact", fields, user=SALES_USER, save_duplicates=True)
         return _contact(self._records.live("Contact", id18))
 
-    def delete_contact(self, id: str) -> None:  # noqa: A002
+    def delete_contact(self, contact_id: str) -> None:
         """Move a contact to the recycle bin; KeyError when it is not there."""
-        self._records.delete("Contact", self._known(id, {}), user=SALES_USER)
+        self._records.delete("Contact", self._known(contact_id, {}), user=SALES_USER)
 
     def merge_contacts(self, winner_id: str, loser_id: str) -> dict[str, Any]:
         """Merge the loser into the winner; gives the winner. KeyError when either is not there."""
+        if winner_id == loser_id:
+            raise ValueError("A contact cannot be merged into itself.")
         self._records.merge(self._known(winner_id, {}), self._known(loser_id, {}))
         return _contact(self._records.store.tables["Contact"][winner_id])
 

@@ -143,7 +143,9 @@ class Salesforce(Desk):
                 return _only(
                     "GET",
                     request,
-                    lambda: Response.of(200, search(self._records, _required(request, "q"), base, lag)),
+                    lambda: Response.of(
+                        200, search(self._records, _asked(request, "MALFORMED_SEARCH"), base, lag)
+                    ),
                 )
             case ["limits"]:
                 return _only("GET", request, lambda: Response.of(200, self._limits()))
@@ -247,11 +249,11 @@ def _not_allowed(method: str, allowed: str) -> ApiError:
     )
 
 
-def _required(request: Request, name: str) -> str:
-    value = request.param(name)
-    if not value:
-        raise ApiError("MALFORMED_QUERY" if name == "q" else "INVALID_INPUT", f"{name} is required")
-    return value
+def _asked(request: Request, code: str) -> str:
+    text = request.param("q")
+    if not text:
+        raise ApiError(code, "A query string has to be specified")
+    return text
 
 
 def _versions() -> list[dict[str, str]]:
