@@ -1,0 +1,1 @@
+"""The demo: the whole product against the sandbox CRMs, over real HTTP, shown or checked."""
