@@ -1,4 +1,4 @@
-"""Salesforce's error codes in our error tree: one table, closed by default. An unlisted code is a plain ProviderError: ours, and loud.
+"""Salesforce's error codes in our error tree: one table, closed by default. An unlisted code is ours, and loud.
 
 Texts are ours: the vendor's repeat values of the record. Sources: REST API guide, status codes and error responses.
 """

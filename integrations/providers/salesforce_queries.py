@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus
 
-from contacts.phone import for_people
 from integrations.providers.errors import ConfigError, ProviderError
 from integrations.providers.salesforce_schema import moment
+from integrations.providers.spellings import national_digits, spellings
 
 PAGE = 2000
 OVERLAP = timedelta(minutes=10)
@@ -136,36 +136,6 @@ def text(value: str) -> str:
 def is_id(value: str) -> bool:
     """Whether `value` has the form of a Salesforce id."""
     return _ID.fullmatch(value) is not None
-
-
-def national_digits(number: str) -> str:
-    """The digits of an E.164 number without its country code."""
-    _, _, rest = for_people(number).partition(" ")
-    return re.sub(r"\D", "", rest or number)
-
-
-def spellings(number: str) -> set[str]:
-    """How people and systems usually write an E.164 number; at most a dozen."""
-    international = for_people(number)
-    country, _, rest = international.partition(" ")
-    digits = national_digits(number)
-    found = {
-        number,
-        number[1:],
-        "00" + number[1:],
-        international,
-        rest,
-        digits,
-        rest.replace("-", " "),
-        rest.replace("-", "."),
-    }
-    if country == "+1" and len(digits) == 10:
-        area, middle, line = digits[:3], digits[3:6], digits[6:]
-        found |= {f"({area}) {middle}-{line}", f"1-{area}-{middle}-{line}", f"+1 ({area}) {middle}-{line}"}
-        found |= {f"+1 {area} {middle} {line}"}
-    else:
-        found |= {f"0{digits}", f"0{rest}", international.replace("-", " ")}
-    return {one for one in found if one}
 
 
 def _in(values: Iterable[str]) -> str:

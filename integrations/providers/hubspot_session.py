@@ -1,0 +1,125 @@
+"""How we reach HubSpot: the address, versioned paths, safe retries, and the pace of searches."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import threading
+import time
+from types import TracebackType
+from typing import Self, cast
+from urllib.parse import urlsplit
+
+from urllib3 import BaseHTTPResponse
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
+from urllib3.util.retry import Retry
+
+from integrations.providers.errors import ConfigError
+
+BASE = "https://api.hubapi.com"
+DEFAULT_VERSION = "2026-03"
+_LONGEST_WAIT = 10.0
+_VERSIONED = re.compile(r"/(crm)/v[34]/(objects|properties|associations)(?=/)|/(account-info)/v3(?=/)")
+
+
+def portal_address(tenant_url: str, *, allow_insecure: bool) -> str:
+    """The API's base address: HubSpot's own unless a stand-in is named. Raises ConfigError for any other host."""
+    if not tenant_url.strip():
+        return BASE
+    parts = urlsplit(tenant_url.strip() if "//" in tenant_url else f"https://{tenant_url.strip()}")
+    host = (parts.hostname or "").lower()
+    if parts.scheme == "http" or _is_loopback(host):
+        if not allow_insecure:
+            raise ConfigError("Plain http and loopback addresses are refused. Leave HubSpot's address blank.")
+        return f"{parts.scheme}://{parts.netloc}"
+    official = re.fullmatch(r"api(-[a-z0-9]+)?\.(hubapi|hubspot)\.com", host) is not None
+    if parts.scheme != "https" or not official or parts.username or parts.port not in (None, 443):
+        raise ConfigError(
+            "This is not HubSpot's API. Leave the address blank, or use https://api.hubapi.com."
+        )
+    return f"https://{host}"
+
+
+def versioned(url: str, version: str) -> str:
+    """The SDK's path in the API version of the connection: it only knows v3 and v4, HubSpot dates its versions."""
+    if version == "v3":
+        return url
+    return _VERSIONED.sub(lambda match: _dated(match, version), url, count=1)
+
+
+def _dated(match: re.Match[str], version: str) -> str:
+    return f"/{match[3]}/{version}" if match[3] else f"/{match[1]}/{match[2]}/{version}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class PatientRetry(Retry):
+    """Repeats what was refused with a short 429, or never sent; never a call whose answer was lost.
+
+    A 429 that asks for a long wait, or speaks of the day's quota, is answered at once: workers must not sleep it out.
+    """
+
+    @classmethod
+    def recipe(cls) -> Self:
+        """As proved against the SDK: a timed-out POST is sent once, 429s are repeated for any method."""
+        return cls(
+            total=5,
+            connect=3,
+            read=0,
+            redirect=0,
+            status=3,
+            other=0,
+            status_forcelist=(429,),
+            allowed_methods=None,
+            raise_on_status=False,
+            backoff_factor=0.5,
+        )
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """The next state, or MaxRetryError, which hands the response to the caller."""
+        if response is not None and (
+            _wait_of(response) > _LONGEST_WAIT or b"DAILY" in (response.data or b"")
+        ):
+            raise MaxRetryError(cast("ConnectionPool", _pool), url)
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+def _wait_of(response: BaseHTTPResponse) -> float:
+    told = str(response.headers.get("Retry-After") or "")
+    return float(told) if told.isdecimal() else 0.0 if not told else _LONGEST_WAIT + 1
+
+
+def never_sent(error: HTTPError) -> bool:
+    """Whether the request certainly did not reach the server: no connection was made."""
+    reason = error.reason if isinstance(error, MaxRetryError) else error
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+
+
+class Pace:
+    """At most one call each `interval` seconds in this process; callers wait their turn."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def wait(self) -> None:
+        """Return when it is this call's turn."""
+        with self._lock:
+            turn = max(time.monotonic(), self._free_at)
+            self._free_at = turn + self._interval
+        time.sleep(max(0.0, turn - time.monotonic()))
