@@ -170,7 +170,7 @@ class Salesforce(Desk):
         if len(parts) == 2:
             return self._queries.more(parts[1], base, options)
         return self._queries.run(
-            _required(request, "q"), base, everything=parts[0] == "queryAll", options=options
+            _asked(request, "MALFORMED_QUERY"), base, everything=parts[0] == "queryAll", options=options
         )
 
     def _sobjects(self, request: Request, base: str, parts: list[str]) -> Response:
