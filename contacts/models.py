@@ -106,10 +106,18 @@ class ContactTag(models.Model):
     """A label that groups contacts."""
 
     id = models.CharField(primary_key=True, max_length=32, default=new_tag_id, editable=False)
-    label = models.CharField(max_length=120, unique=True)
+    label = models.CharField(max_length=120)
+    listed = models.BooleanField(
+        default=True, help_text="Offered and shown. A tag that is no longer listed stays on its contacts."
+    )
 
     class Meta:
         ordering = ["label"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["label"], condition=models.Q(listed=True), name="one_listed_tag_per_label"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.label
@@ -143,14 +151,14 @@ class Contact(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        """The profile page."""
+        return reverse("contact", args=[self.public_id])
+
     @property
     def name(self) -> str:
         """First and last name, or the number when both are blank."""
         return f"{self.first_name} {self.last_name}".strip() or self.phone_number
-
-    def get_absolute_url(self) -> str:
-        """The profile page."""
-        return reverse("contact", args=[self.public_id])
 
     def value(self, field: str) -> Value:
         """The canonical value of a built-in or custom field; None when blank."""

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,6 +78,17 @@ try:
     CRMSYNC_SYNC_INTERVAL_MINUTES = read(env.int, "CRMSYNC_SYNC_INTERVAL_MINUTES", 5)
     # Seconds that a CRM may take to show a record or activity whose creation was not answered.
     CRMSYNC_UNKNOWN_WAIT = read(env.float, "CRMSYNC_UNKNOWN_WAIT", 30.0)
+
+    # Seconds that an ended conversation waits for its analysis before it is logged without one.
+    CRMSYNC_ANALYSIS_WAIT = read(env.float, "CRMSYNC_ANALYSIS_WAIT", 600.0)
+    # Where the number of a chat or web call is looked for: names in its metadata and variables.
+    CRMSYNC_CHAT_NUMBER_KEYS: list[str] = read(
+        env.list,
+        "CRMSYNC_CHAT_NUMBER_KEYS",
+        ["user_number", "phone_number", "from_number", "customer_number", "caller_number"],
+    )
+    CRMSYNC_KEEP_DELIVERIES_DAYS = read(env.int, "CRMSYNC_KEEP_DELIVERIES_DAYS", 90)
+    CRMSYNC_MERGE_PRICE = read(env.decimal, "CRMSYNC_MERGE_PRICE", Decimal("0.005"))  # of one merge by the LLM
 
     OPENAI_API_KEY = read(env.str, "OPENAI_API_KEY", "")
     OPENAI_BASE_URL = read(env.str, "OPENAI_BASE_URL", "")
@@ -191,6 +203,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "DESCRIPTION": "Contacts, their custom fields, and the CRMs they are kept in step with.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [],  # enums stay where they are used, instead of sharing made-up names
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from crmsync.api_keys import ApiKey, Scope, find_key
+
+if TYPE_CHECKING:  # the framework's views load this module as their default
+    from rest_framework.views import APIView
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -44,14 +45,3 @@ class HasScope(BasePermission):
         needed: tuple[Scope, ...] = getattr(view, "scopes", ())
         self.message = f"This API key lacks the scope {' or '.join(needed)}."
         return isinstance(request.auth, ApiKey) and request.auth.may(*needed)
-
-
-class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How the OpenAPI document describes the key."""
-
-    target_class = "crmsync.api.auth.BearerAuthentication"
-    name = "apiKey"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
-        """The security scheme."""
-        return {"type": "http", "scheme": "bearer", "description": "A key made by manage.py create_api_key."}

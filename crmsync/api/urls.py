@@ -1,5 +1,36 @@
-"""Routes of this part of the house."""
+"""The calls and their addresses, as existing clients of the contract know them, and the document that describes them."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path, re_path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from crmsync.api import config, connections, contacts, conversations, jobs
+from crmsync.api.base import NoSuchCall
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("get-crm-config", config.GetCrmConfig.as_view()),
+    path("update-crm-config", config.UpdateCrmConfig.as_view()),
+    path("get-crm-schema", config.GetCrmSchema.as_view()),
+    path("run-sync-job", jobs.RunSyncJob.as_view()),
+    path("get-sync-job-status", jobs.GetSyncJobStatus.as_view()),
+    path("create-contact", contacts.CreateContact.as_view()),
+    path("update-contact/<str:contact_id>", contacts.UpdateContact.as_view()),
+    path("get-contact/<str:contact_id>", contacts.GetContact.as_view()),
+    path("get-contact-by-phone/<str:phone_number>", contacts.GetContactByPhone.as_view()),
+    path("delete-contact/<str:contact_id>", contacts.DeleteContact.as_view()),
+    path("list-contacts", contacts.ListContacts.as_view()),
+    path("list-contact-conversations/<str:contact_id>", conversations.ListContactConversations.as_view()),
+    path("create-app", connections.CreateApp.as_view()),
+    path("update-app/<str:app_id>", connections.UpdateApp.as_view()),
+    path("get-app/<str:app_id>", connections.GetApp.as_view()),
+    path("list-apps", connections.ListApps.as_view()),
+    path("delete-app/<str:app_id>", connections.DeleteApp.as_view()),
+    path("test-app-auth/<str:app_id>", connections.TestAppAuth.as_view()),
+    path("list-app-usages/<str:app_id>", connections.ListAppUsages.as_view()),
+    path("schema/", SpectacularJSONAPIView.as_view(), name="api-schema"),
+    path(
+        "docs/",
+        SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html"),
+        name="api-docs",
+    ),
+    re_path(r"^.*$", NoSuchCall.as_view()),
+]

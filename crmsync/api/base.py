@@ -1,0 +1,237 @@
+"""What every call shares: authentication, strict JSON in, one error shape out, and the words of the document."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.http import HttpRequest
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.parsers import JSONParser
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from contacts.changes import Source
+from crmsync.api.auth import BearerAuthentication, HasScope
+from crmsync.api.errors import error_response
+from crmsync.api_keys import ApiKey, Scope
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StrictJSONParser(JSONParser):
+    """JSON that a database can keep: no NaN, no NUL, no half of a surrogate pair, no bottomless nesting."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """The decoded body. Raises ParseError."""
+        try:
+            document = super().parse(stream, media_type, parser_context)
+            if not _storable(document):
+                raise ParseError(
+                    "The body holds text that cannot be stored: a NUL or a broken surrogate pair."
+                )
+        except RecursionError:
+            raise ParseError("The body is nested too deeply.") from None
+        return document
+
+
+def _storable(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, dict):
+        return all(_storable(key) and _storable(inner) for key, inner in value.items())
+    return all(_storable(inner) for inner in value) if isinstance(value, list) else True
+
+
+class Text(serializers.CharField):
+    """A JSON string and nothing that could be made one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """The text, trimmed."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+def only(value: str) -> Text:
+    """A field that can hold one text only, and is described so."""
+    schema = {"type": "string", "enum": [value]}
+    field: type[Text] = extend_schema_field(schema)(type("Only", (Text,), {}))
+    return field()
+
+
+class Truth(serializers.BooleanField):
+    """JSON true or false and nothing that reads like it."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """The truth value."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input=type(data).__name__)
+        return data
+
+
+class Whole(serializers.IntegerField):
+    """A JSON number without a fraction; 50.0 counts, since some clients send floats."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """The number."""
+        number = isinstance(data, int | float) and not isinstance(data, bool) and math.isfinite(data)
+        if not number or data != int(data):
+            self.fail("invalid")
+        return int(data)
+
+
+class QueryWhole(Whole):
+    """A whole number in a query string."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """The number."""
+        return super().to_internal_value(int(data) if str(data).isdecimal() and len(data) < 10 else None)
+
+
+class Shape(serializers.Serializer):
+    """A JSON object whose keys are all known: a misspelt key must not pass for a saved setting."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The validated values. Raises ValidationError, which names unknown keys too."""
+        if isinstance(data, Mapping) and (unknown := [key for key in data if key not in self.fields]):
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError(
+                {key: [f"There is no such key here; known are: {known}."] for key in unknown},
+                code="unknown_key",
+            )
+        return super().to_internal_value(data)
+
+
+class ErrorDetailShape(serializers.Serializer):
+    """One problem of a request."""
+
+    field = serializers.CharField(
+        help_text="Path of the field, like custom_fields.0.name; blank: the whole request."
+    )
+    rule = serializers.CharField(help_text="The rule it breaks, as a code.")
+    message = serializers.CharField()
+
+
+class ErrorShape(serializers.Serializer):
+    """Every error."""
+
+    status = only("error")
+    message = serializers.CharField()
+    errors = ErrorDetailShape(many=True, required=False)  # type: ignore[assignment]  # our key, not the framework's
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the OpenAPI document describes the key."""
+
+    target_class = "crmsync.api.auth.BearerAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
+        """The security scheme."""
+        return {"type": "http", "scheme": "bearer", "description": "A key made by manage.py create_api_key."}
+
+
+class ApiView(APIView):
+    """A call: Bearer key with one of `scopes`, JSON in and out, errors in the one shape, nothing cached."""
+
+    authentication_classes = [BearerAuthentication]
+    permission_classes = [HasScope]
+    parser_classes = [StrictJSONParser]
+    renderer_classes = [JSONRenderer]
+    scopes: tuple[Scope, ...] = ()
+
+    def get_exception_handler(self) -> Callable[..., Response]:
+        """Errors take our shape."""
+        return error_response
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answers hold personal data: no cache may keep them."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+class NoSuchCall(ApiView):
+    """Any address under /api/ that is not a call."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(exclude=True)
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """404 for every method."""
+        self.http_method_names = [(request.method or "get").lower()]
+        return super().dispatch(request, *args, **kwargs)
+
+    def http_method_not_allowed(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> Any:
+        """404 in the one shape."""
+        raise NotFound(f"There is no call {request.method} {request.path}; /api/docs/ lists the calls.")
+
+
+def read(shape: type[Shape], data: Any) -> dict[str, Any]:
+    """The validated values of a body or query. Raises ValidationError."""
+    form = shape(data=data.dict() if hasattr(data, "dict") else data)
+    form.is_valid(raise_exception=True)
+    values: dict[str, Any] = form.validated_data
+    return values
+
+
+def caller(request: Request) -> ApiKey:
+    """The key that calls."""
+    key = request.auth
+    if not isinstance(key, ApiKey):  # HasScope lets nobody else through
+        raise TypeError("a call without a key")
+    return key
+
+
+def source_of(request: Request, *, may_clear_opt_out: bool = False) -> Source:
+    """The calling key as the source of a change."""
+    key = caller(request)
+    return Source(kind="api_key", ref=key.ref, label=key.name, may_clear_opt_out=may_clear_opt_out)
+
+
+def epoch_ms(at: datetime) -> int:
+    """A moment as the API writes it: milliseconds since 1970, rounded down."""
+    return (at - EPOCH) // timedelta(milliseconds=1)
+
+
+def without_blanks(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without keys that hold nothing; 0 and false are something."""
+    return {key: value for key, value in document.items() if value is not None and value != ""}
+
+
+def documented(
+    operation: str,
+    tag: str,
+    *,
+    answer: Any,
+    body: Any = None,
+    query: Any = None,
+    status: int = 200,
+    paths: Iterable[tuple[str, str]] = (),
+) -> Callable[[Any], Any]:
+    """Describe a call for the OpenAPI document, with the errors every call may give."""
+    parameters = [OpenApiParameter(name, str, "path", description=words) for name, words in paths]
+    errors = (400, 401, 403, 422) if body or query or parameters else (400, 401, 403)
+    return extend_schema(
+        operation_id=operation,
+        tags=[tag],
+        request=body,
+        parameters=[*parameters, *([query] if query else [])],
+        responses={status: answer, **dict.fromkeys(errors, ErrorShape)},
+    )
+
+
+def compact_json(value: Any) -> bytes:
+    """JSON without white space."""
+    return json.dumps(value, separators=(",", ":")).encode()
