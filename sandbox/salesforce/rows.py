@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -129,7 +130,11 @@ def json_body(request: Request) -> Any:
     if kind != "application/json":
         raise ApiError("UNSUPPORTED_MEDIA_TYPE", f"Content-type '{kind}' is not supported.", status=415)
     try:
-        return request.json()
+        body = request.json()
+        json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair parses, but is no text
+        return body
+    except UnicodeEncodeError as error:
+        raise ApiError("JSON_PARSER_ERROR", "Invalid UTF-16 surrogate at [line:1, column:1]") from error
     except BadJson as error:
         message = re.sub(
             r".*: line (\d+) column (\d+).*", r"Unexpected character at [line:\1, column:\2]", str(error)

@@ -118,7 +118,7 @@ def test_a_bad_value_is_refused_in_the_vendors_words(
 
 def test_a_body_must_be_json_and_say_so(org: Org) -> None:
     assert org.ask("POST", CONTACT, b"{}", content_type="text/plain")[0] == 415
-    for body in (b'{"LastName": ', b"[]", b'"Ada"', b""):
+    for body in (b'{"LastName": ', b"[]", b'"Ada"', b"", b'{"LastName": "\\ud800"}'):
         status, errors = org.ask("POST", CONTACT, body)
         assert (status, errors[0]["errorCode"]) == (400, "JSON_PARSER_ERROR")
 
