@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Mapping
+from email.utils import formatdate
 from typing import Any
 
 from sandbox.clock import Clock
@@ -49,6 +50,7 @@ class HubSpot:
         except BadJson as error:
             response = errors.answer(errors.bad_json(str(error)), correlation)
         response.headers["x-hubspot-correlation-id"] = correlation
+        response.headers["Date"] = formatdate(self.portal.now / 1000, usegmt=True)
         if not search:
             response.headers |= self.portal.limits.headers()
         return response
