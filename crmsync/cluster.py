@@ -60,7 +60,7 @@ def _tied(parent: int, target: Callable[..., None], *args: Any) -> None:
 
 
 class FailFastSentinel(Sentinel):
-    """Guards the pool: replaces workers that were recycled, timed out or killed in a task; else gives up."""
+    """Guards the pool: replaces workers that were recycled, timed out or died in a task; else gives up."""
 
     def __init__(self, parent: int, stop_event: Any, start_event: Any, cluster_id: uuid.UUID) -> None:
         tie_to(parent)
@@ -108,9 +108,11 @@ class FailFastSentinel(Sentinel):
         if left == 0:
             self._replace(process, "over its time")
         elif not process.is_alive():
-            if left == _IDLE:
-                self._give_up("an idle worker died")
-            self._replace(process, "recycled" if left == _RECYCLED else "killed in a task")
+            if left == _IDLE and process.exitcode < 0:  # by a signal: it may have held the queue's lock
+                self._give_up("an idle worker was killed")
+            self._replace(
+                process, {_RECYCLED: "recycled", _IDLE: "could not load a task"}.get(left, "died in a task")
+            )
 
     def _replace(self, process: Any, why: str) -> None:
         process.join(1)  # one that ends by itself first hands over its result

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -87,7 +89,11 @@ def alive_parent(pid: int) -> int:
 
 @pytest.fixture
 def start_cluster(installation: Installation) -> Iterator[Callable[[], Cluster]]:
+    """Starts workers that have nothing to do by themselves."""
     installation.environment["CRMSYNC_WORKERS"] = "1"
+    with closing(sqlite3.connect(installation.var_dir / "crmsync.sqlite3")) as database:
+        database.execute("DELETE FROM django_q_schedule")
+        database.commit()
     running: list[Cluster] = []
 
     def start() -> Cluster:
@@ -138,6 +144,18 @@ def test_a_worker_killed_in_the_middle_of_a_task_is_replaced(cluster: Cluster, t
     cluster.enqueue("cluster_jobs.note_and_take", str(tmp_path / "long"), 60)
     assert wait_until(lambda: lines(tmp_path / "long"), 5)
     os.kill(cluster.worker, signal.SIGKILL)
+
+    cluster.enqueue("cluster_jobs.note", str(tmp_path / "next"))
+    assert wait_until(lambda: lines(tmp_path / "next"), 5), cluster.log.read_text()
+    cluster.parts = [cluster.main.pid, *descendants(cluster.main.pid)]
+    assert cluster.main.poll() is None
+
+
+def test_a_task_that_cannot_be_loaded_costs_one_worker_not_the_cluster(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.enqueue("cluster_jobs_broken.anything")
+    assert wait_until(lambda: "could not load a task" in cluster.log.read_text(), 5)
 
     cluster.enqueue("cluster_jobs.note", str(tmp_path / "next"))
     assert wait_until(lambda: lines(tmp_path / "next"), 5), cluster.log.read_text()

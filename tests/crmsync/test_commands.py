@@ -124,6 +124,7 @@ def test_serve_answers_and_ctrl_c_ends_everything_with_status_0(
     process, _, url = serving
     assert get(f"{url}/healthz") == 200
     assert get(f"{url}/admin/login/") == 200
+    assert get(f"{url}/readyz") == 200, "the worker's first sweep shows within seconds"
 
     os.killpg(process.pid, signal.SIGINT)
 
