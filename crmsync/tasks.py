@@ -11,6 +11,7 @@ from django.utils import timezone
 from activity.log import log_some
 from activity.process import process_some
 from activity.prune import prune as prune_deliveries
+from crmsync.models import Heartbeat
 from sync.models import WakeUp
 from sync.prune import prune as prune_sync
 from sync.pull import pull_some
@@ -48,8 +49,6 @@ def drain() -> int:
 
 def sweep() -> None:
     """Every minute: queue the inbound syncs whose time has come, and wake the workers for whatever else is due."""
-    from crmsync.models import Heartbeat
-
     Heartbeat.beat()
     request_due_runs()
     wake_anyway()

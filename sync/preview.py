@@ -15,7 +15,7 @@ from integrations.models import Connection
 from integrations.providers.base import Record
 from mappings.compile import Rules, compile_rules
 from mappings.rules import Plan
-from sync.apply import Applying, applying, apply_records
+from sync.apply import Applying, apply_records, applying
 from sync.pull import CHUNK, check_rules
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -62,6 +62,18 @@ def work_on(run: SyncRun) -> bool:
     if claimed is not None:
         _work(claimed)
     return claimed is not None
+
+
+def run_now(run: SyncRun, progress: Callable[[SyncRun], None] | None = None) -> SyncRun:
+    """Work on a run in this process until it ends or needs to wait; `progress` is called after each stretch."""
+    while run.open and Connection.objects.filter(pk=run.connection_id, enabled=True).exists():
+        if not work_on(run):
+            wait = (run.next_attempt_at - timezone.now()).total_seconds()
+            time.sleep(min(max(wait, 0.2), 5.0))
+        run.refresh_from_db()
+        if progress:
+            progress(run)
+    return run
 
 
 def check_rules(rules: Rules) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
@@ -71,20 +69,6 @@ def request_due_runs() -> int:
         except RunOpen:
             continue
     return started
-
-
-def run_now(run: SyncRun, progress: Callable[[SyncRun], None] | None = None) -> SyncRun:
-    """Work on a run in this process until it ends or needs to wait; `progress` is called after each stretch."""
-    from sync.pull import work_on
-
-    while run.open:
-        if not work_on(run):
-            wait = (run.next_attempt_at - timezone.now()).total_seconds()
-            time.sleep(min(max(wait, 0.2), 5.0))
-        run.refresh_from_db()
-        if progress:
-            progress(run)
-    return run
 
 
 def finish(run: SyncRun, state: str, *, code: str = "", error: str = "") -> None:

@@ -12,8 +12,9 @@ from integrations.models import Connection
 from integrations.providers.errors import ProviderError
 from sync.models import RunState, SyncRun, counts_in_words
 from sync.preview import Preview, preview
+from sync.pull import run_now
 from sync.push import push_some
-from sync.runs import RunOpen, request_run, run_now
+from sync.runs import RunOpen, request_run
 from sync.touch import drain_touched
 
 
@@ -48,6 +49,8 @@ class Command(BaseCommand):
             raise CommandError(
                 f"No connection is called “{word}”." if word else "There is no enabled connection."
             )
+        if off := [row.name for row in rows if not row.enabled]:
+            raise CommandError(f"Switched off: {', '.join(off)}. Enable it in the admin first.")
         return list(rows)
 
     def _sync(self, connection: Connection, options: dict[str, Any]) -> bool:
