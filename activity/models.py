@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.utils import timezone
 
@@ -20,7 +22,9 @@ class WebhookDelivery(models.Model):
         PARKED = "parked", "parked"
 
     event = models.CharField(max_length=64)
-    conversation_key = models.CharField(max_length=255, blank=True, help_text="The call or chat id in the body.")
+    conversation_key = models.CharField(
+        max_length=255, blank=True, help_text="The call or chat id in the body."
+    )
     body_hash = models.CharField(max_length=64)
     body = models.BinaryField()
     headers = models.JSONField(default=dict)
@@ -31,12 +35,17 @@ class WebhookDelivery(models.Model):
     due_at = models.DateTimeField(default=timezone.now)
     claimed_until = models.DateTimeField(null=True, blank=True)
     processed_at = models.DateTimeField(null=True, blank=True)
+    answer = models.JSONField(
+        default=dict, blank=True, help_text="The dynamic variables it was answered with: what the agent knew."
+    )
 
     class Meta:
         verbose_name_plural = "webhook deliveries"
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["event", "conversation_key", "body_hash"], name="one_delivery_per_body"),
+            models.UniqueConstraint(
+                fields=["event", "conversation_key", "body_hash"], name="one_delivery_per_body"
+            ),
         ]
         indexes = [
             models.Index(fields=["due_at"], condition=models.Q(state="pending"), name="delivery_due"),
@@ -63,7 +72,9 @@ class Conversation(models.Model):
     key = models.CharField(max_length=255, unique=True, help_text="The platform's id of the call or chat.")
     kind = models.CharField(max_length=4, choices=Kind.choices)
     channel = models.CharField(max_length=8, choices=Channel.choices)
-    contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations")
+    contact = models.ForeignKey(
+        Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations"
+    )
     agent_id = models.CharField(max_length=255, blank=True)
     agent_version = models.CharField(max_length=32, blank=True)
     agent_name = models.CharField(max_length=255, blank=True)
@@ -80,19 +91,39 @@ class Conversation(models.Model):
     successful = models.BooleanField(null=True, blank=True)
     in_voicemail = models.BooleanField(null=True, blank=True)
     analysis = models.JSONField(default=dict, blank=True, help_text="The custom analysis values.")
+    ended = models.BooleanField(default=False, help_text="Its end has been reported.")
     analyzed = models.BooleanField(default=False, help_text="The analysis has arrived.")
     counted = models.BooleanField(default=False, help_text="It has been counted on the contact.")
     transcript = models.TextField(blank=True)
     recording_url = models.TextField(blank=True)
-    variables = models.JSONField(default=dict, blank=True, help_text="The dynamic variables the agent was given.")
+    variables = models.JSONField(
+        default=dict, blank=True, help_text="The dynamic variables the agent was given."
+    )
     payload = models.JSONField(default=dict, blank=True)
     note = models.CharField(max_length=500, blank=True)
+    apply_due_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the analysis mappings are to be applied; blank: nothing is due.",
+    )
+    apply_attempts = models.PositiveIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    applied_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the analysis mappings were first through; mappings added later wait for a backfill.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["-started_at", "-id"]
         indexes = [
+            models.Index(
+                fields=["apply_due_at"],
+                condition=models.Q(apply_due_at__isnull=False),
+                name="conversation_apply_due",
+            ),
             models.Index(fields=["contact", "-started_at"], name="conversation_contact"),
             models.Index(fields=["-started_at"], name="conversation_started"),
         ]
@@ -104,6 +135,16 @@ class Conversation(models.Model):
     def ref(self) -> str:
         """How history rows point at the conversation."""
         return f"conversation:{self.pk}"
+
+    @property
+    def moment(self) -> datetime:
+        """When it took place, as well as we know."""
+        return self.started_at or self.ended_at or self.created_at
+
+    @property
+    def person_number(self) -> str:
+        """The number of the person spoken with, as given: the dialled one on outbound, the caller's on all others."""
+        return self.to_number if self.direction == "outbound" else self.from_number
 
 
 class AppliedMapping(models.Model):
@@ -137,6 +178,7 @@ class MergeReview(models.Model):
         APPLIED = "applied", "applied"
         KEPT_BOTH = "kept_both", "both texts kept"
         SUPERSEDED = "superseded", "the field moved on"
+        REFUSED = "refused", "did not fit the field"
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="merges")
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="merges")
@@ -177,7 +219,9 @@ class ActivityEntry(models.Model):
     kind = models.CharField(max_length=8, blank=True)
     contact_external_id = models.CharField(max_length=64, blank=True)
     external_id = models.CharField(max_length=64, blank=True)
-    content_hash = models.CharField(max_length=64, blank=True, help_text="Of what was logged, to see when a later summary differs.")
+    content_hash = models.CharField(
+        max_length=64, blank=True, help_text="Of what was logged, to see when a later summary differs."
+    )
     attempts = models.PositiveIntegerField(default=0)
     note = models.CharField(max_length=500, blank=True)
     due_at = models.DateTimeField(default=timezone.now)
@@ -188,13 +232,16 @@ class ActivityEntry(models.Model):
     class Meta:
         verbose_name_plural = "activity entries"
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(fields=["conversation", "connection"], name="one_entry_per_crm")]
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "connection"], name="one_entry_per_crm")
+        ]
         indexes = [
             models.Index(
                 fields=["connection", "due_at"],
                 condition=models.Q(state__in=["pending", "sending", "unknown"]),
                 name="entry_due",
             ),
+            models.Index(fields=["due_at"], condition=models.Q(state="waiting"), name="entry_waiting"),
             models.Index(fields=["external_id"], name="entry_external"),
         ]
 
@@ -210,4 +257,3 @@ class BadSignatures(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day}: {self.count}"
-

@@ -1,5 +1,10 @@
-"""Routes of this part of the house."""
+"""Where the agents' platform posts its events."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from activity import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("retell/", views.events, name="retell_events"),
+    path("retell/inbound/", views.inbound, name="retell_inbound"),
+]

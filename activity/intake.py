@@ -1,0 +1,141 @@
+"""One delivery taken in: the conversation brought up to date, the contact met and counted, what follows set due.
+
+All of it is one transaction without network, so that a delivery is either wholly taken in or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db.models import F, Max, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from activity import log, receive
+from activity.models import Conversation, WebhookDelivery
+from activity.reading import ANALYZED, ENDED, INBOUND, STAGES, Event, Unused, facts, fold, read_event
+from contacts.changes import Source, find_or_create
+from contacts.models import Contact
+from contacts.phone import BadPhone, to_e164
+
+INBOUND_EVENTS = [name for name, stage in STAGES.items() if stage == INBOUND]
+
+
+def take_in(delivery: WebhookDelivery) -> tuple[str, str]:
+    """Do everything that a delivery asks for, in one transaction; returns its end state and what was done."""
+    event = _event(delivery)
+    if isinstance(event, Unused):
+        return WebhookDelivery.State.KEPT, event.reason
+    conversation = _locked(event, delivery)
+    changed = _fold_in(conversation, list(_known_events(event.key)))
+    notes = ["Stored." if changed else "Nothing new in it."]
+    if conversation.ended:
+        notes.append(_meet(conversation))
+    if conversation.contact_id:
+        notes += _follow_up(conversation, changed=changed)
+    return WebhookDelivery.State.DONE, " ".join(filter(None, notes))
+
+
+def _event(delivery: WebhookDelivery) -> Event | Unused:
+    return read_event(delivery.event, delivery.conversation_key, receive.parse(bytes(delivery.body)))
+
+
+def _locked(event: Event, delivery: WebhookDelivery) -> Conversation:
+    """The conversation's row, made at its first event and locked until the transaction ends."""
+    Conversation.objects.bulk_create(
+        [Conversation(key=event.key, kind=event.kind, created_at=delivery.received_at)], ignore_conflicts=True
+    )
+    return Conversation.objects.select_for_update(no_key=True).get(key=event.key)
+
+
+def _known_events(key: str) -> Iterable[Event]:
+    """All kept events of the conversation; folding them anew each time makes their order of arrival irrelevant."""
+    for delivery in WebhookDelivery.objects.filter(conversation_key=key, event__in=STAGES).order_by("id"):
+        event = _event(delivery)
+        if isinstance(event, Event):
+            yield event
+
+
+def _fold_in(conversation: Conversation, events: list[Event]) -> bool:
+    """Bring the conversation up to what its events say; False when it was there already."""
+    payload = fold(conversation.payload, [event for event in events if event.kind == conversation.kind])
+    columns = facts(conversation.kind, payload, settings.CRMSYNC_CHAT_NUMBER_KEYS)
+    columns["variables"] = columns["variables"] or _answer(conversation.key)
+    stage = max((event.stage for event in events), default=INBOUND)
+    told = any(columns[name] not in ("", None, {}) for name in ("summary", "successful", "analysis"))
+    columns |= {
+        "payload": payload,
+        "analyzed": conversation.analyzed or stage >= ANALYZED or told,
+        "ended": conversation.ended or stage >= ENDED or told,
+    }
+    changed = [name for name, value in columns.items() if getattr(conversation, name) != value]
+    for name in changed:
+        setattr(conversation, name, columns[name])
+    if changed:
+        conversation.save(update_fields=[*changed, "updated_at"])
+    return bool(changed)
+
+
+def _answer(key: str) -> dict[str, str]:
+    """What the agent was told when the conversation came in."""
+    answered = (
+        WebhookDelivery.objects.filter(conversation_key=key, event__in=INBOUND_EVENTS).order_by("id").last()
+    )
+    return answered.answer if answered else {}
+
+
+def _meet(conversation: Conversation) -> str:
+    """Find or create the contact of an ended conversation and count it once; returns what was done, or why not."""
+    if conversation.contact_id:
+        return ""
+    note = _why_no_contact(conversation)
+    if not note:
+        try:
+            number = to_e164(conversation.person_number, settings.PHONE_DEFAULT_REGION)
+        except BadPhone:
+            note = "The number it came with cannot be used, so it has no contact."
+    conversation.note = note
+    if not note:
+        source = Source("conversation", ref=conversation.ref, label=str(conversation))
+        conversation.contact, created = find_or_create(number, source=source)
+        note = "The contact was created." if created else "The contact was found."
+    conversation.save(update_fields=["note", "contact", "updated_at"])
+    return note
+
+
+def _why_no_contact(conversation: Conversation) -> str:
+    if conversation.counted:
+        return "Its contact has been deleted since."
+    if conversation.channel == Conversation.Channel.PHONE and not conversation.direction:
+        return "It does not say whether it was inbound or outbound, so its contact is not known."
+    if not conversation.person_number:
+        return f"A {conversation.get_channel_display()} without a number: it has no contact."
+    return ""
+
+
+def _follow_up(conversation: Conversation, *, changed: bool) -> list[str]:
+    notes = []
+    if not conversation.counted:
+        _count(conversation)
+    logged = log.intend(conversation)
+    if logged:
+        notes.append(f"It will be logged in {logged} CRM{'s' if logged > 1 else ''}.")
+    if not conversation.analyzed:
+        notes.append("There is no analysis yet.")
+    elif changed or conversation.applied_at is None:
+        Conversation.objects.filter(pk=conversation.pk).update(apply_due_at=timezone.now())
+        notes.append("Its analysis goes through the mappings.")
+    return notes
+
+
+def _count(conversation: Conversation) -> None:
+    conversation.counted = True
+    conversation.save(update_fields=["counted", "updated_at"])
+    counted = Conversation.objects.filter(contact=conversation.contact_id, counted=True)
+    latest = counted.aggregate(latest=Max(Coalesce("started_at", "ended_at", "created_at")))["latest"]
+    contact = Contact.objects.filter(pk=conversation.contact_id or 0)
+    contact.update(conversation_count=F("conversation_count") + 1)
+    contact.filter(Q(last_conversation_at=None) | Q(last_conversation_at__lt=latest)).update(
+        last_conversation_at=latest
+    )

@@ -1,0 +1,255 @@
+"""The activity log: every conversation with a linked contact becomes one activity in each CRM, exactly once.
+
+An entry is written down as `sending` before the CRM is asked. Whoever finds one whose answer was lost, or whose worker
+died, looks for the conversation's id in the CRM first, and sends again only if it is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+
+import structlog
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from activity import outcomes
+from activity.claims import claim, free, stretch
+from activity.models import ActivityEntry, Conversation
+from activity.outcomes import FRESH, LOOK_AGAIN, Held
+from activity.wording import activity_of, content_hash, kind_of
+from integrations.connections import open_provider, record_success
+from integrations.models import Connection, ConnectionStatus
+from integrations.providers.base import ActivityKind, Provider
+from integrations.providers.errors import NeedsAttention, OutcomeUnknown, ProviderError, RateLimited
+from sync.links import want_record
+from sync.models import ExternalRecord, RecordState
+from sync.wake import wake
+
+logger = structlog.get_logger(__name__)
+State = ActivityEntry.State
+OPEN = (State.PENDING, State.SENDING, State.UNKNOWN)
+BATCH, LEASE, STRETCH = 50, timedelta(minutes=3), 20.0
+ALONE_AFTER = 3
+SWEEP = 500
+
+
+def intend(conversation: Conversation) -> int:
+    """Write down that a conversation is to be logged in every CRM that wants conversations; returns in how many new ones.
+
+    Without its analysis it waits a while for one. Connections that are off or in error get it when they are back.
+    """
+    due_at = timezone.now() + timedelta(seconds=settings.CRMSYNC_ANALYSIS_WAIT)
+    known = ActivityEntry.objects.filter(conversation=conversation).values("connection")
+    connections = Connection.objects.filter(sync_conversation_activity=True).exclude(pk__in=known)
+    entries = [
+        ActivityEntry(
+            conversation=conversation, connection=connection, kind=kind_of(conversation), due_at=due_at
+        )
+        for connection in connections.only("pk")
+    ]
+    ActivityEntry.objects.bulk_create(entries, ignore_conflicts=True)
+    return len(entries)
+
+
+def bring_up_to_date(conversation: Conversation) -> None:
+    """The conversation is complete now, or has changed: log it, or update what was logged of it."""
+    conversation.refresh_from_db()
+    entries = ActivityEntry.objects.filter(conversation=conversation)
+    entries.filter(state=State.PENDING, attempts=0).update(due_at=timezone.now())
+    changed = entries.filter(state=State.LOGGED).exclude(content_hash=content_hash(conversation))
+    changed.update(state=State.PENDING, due_at=timezone.now())
+
+
+def retry(entries: QuerySet[ActivityEntry]) -> int:
+    """Have parked and waiting entries tried again now, as a person asked."""
+    stuck = entries.filter(state__in=[State.PARKED, State.WAITING, State.PENDING])
+    count = stuck.update(state=State.PENDING, attempts=0, due_at=timezone.now(), contact_external_id="")
+    if count:
+        wake()
+    return count
+
+
+def log_some() -> int:
+    """Log one batch of due entries of each connection that can be reached; returns how many rows were handled."""
+    may_go_on = stretch(STRETCH)
+    handled = revive_waiting()
+    for connection in _connections_with_work():
+        if may_go_on():
+            handled += _log_batch(connection, may_go_on)
+    return handled
+
+
+def revive_waiting() -> int:
+    """Entries whose contact has a CRM record by now become due; returns how many.
+
+    Rows that began to wait within the hour are looked at each time, older ones every few hours, so that the sweep
+    stays small however many contacts never get a record.
+    """
+    now = timezone.now()
+    waiting = ActivityEntry.objects.filter(state=State.WAITING)
+    fresh = waiting.filter(due_at__gt=now + LOOK_AGAIN).order_by("-due_at")[:SWEEP]
+    older = waiting.filter(due_at__lte=now).order_by("due_at")[:SWEEP]
+    looked_at = {*fresh.values_list("pk", flat=True), *older.values_list("pk", flat=True)}
+    if not looked_at:
+        return 0
+    linked = ExternalRecord.objects.filter(
+        connection=OuterRef("connection"),
+        contact=OuterRef("conversation__contact"),
+        state=RecordState.LINKED,
+        external_id__isnull=False,
+    ).exclude(external_id=OuterRef("contact_external_id"))
+    found = list(waiting.filter(Exists(linked), pk__in=looked_at).values_list("pk", flat=True))
+    waiting.filter(pk__in=looked_at.difference(found), due_at__lte=now).update(
+        due_at=now + LOOK_AGAIN, contact_external_id=""
+    )
+    return waiting.filter(pk__in=found).update(
+        state=State.PENDING, due_at=now, note="", contact_external_id=""
+    )
+
+
+def _connections_with_work() -> Iterator[Connection]:
+    now = timezone.now()
+    awake = Q(paused_until=None) | Q(paused_until__lte=now)
+    wanted = Connection.objects.filter(awake, enabled=True, sync_conversation_activity=True)
+    for connection in wanted.exclude(status=ConnectionStatus.ERROR):
+        if _due(connection).filter(free(now)).exists():
+            yield connection
+
+
+def _due(connection: Connection) -> QuerySet[ActivityEntry]:
+    rows = ActivityEntry.objects.filter(connection=connection, state__in=OPEN, due_at__lte=timezone.now())
+    return rows.order_by("due_at", "id")
+
+
+def _log_batch(connection: Connection, may_go_on: Callable[[], bool]) -> int:
+    ids, until = claim(_due(connection), limit=BATCH, lease=LEASE)
+    entries = ActivityEntry.objects.filter(pk__in=ids).select_related("conversation__contact")
+    held = _with_records(connection, list(entries.order_by("due_at", "id")), until)
+    if not held:
+        return len(ids)
+    try:
+        with open_provider(connection) as provider:
+            _log_held(connection, provider, held, may_go_on)
+        record_success(connection)
+    except ProviderError as error:
+        outcomes.all_failed(connection, held, error)
+    except Exception:
+        # Ours: loud, and whatever was under way is looked for before it is sent again.
+        logger.exception("activity_log_broke", connection=connection.pk)
+        outcomes.all_failed(
+            connection, held, OutcomeUnknown("Our own error; the server's log has the details.")
+        )
+    finally:
+        outcomes.give_back(held)
+    return len(ids)
+
+
+def _log_held(
+    connection: Connection, provider: Provider, held: Sequence[Held], may_go_on: Callable[[], bool]
+) -> None:
+    sendable = [one for one in held if not one.unsure]
+    unsure = (one for one in held if one.unsure and may_go_on())
+    sendable += [one for one in unsure if _to_be_sent(connection, provider, one)]
+    for group in _groups(sendable):
+        if may_go_on():
+            _send(connection, provider, group)
+
+
+def _with_records(connection: Connection, entries: Sequence[ActivityEntry], until: datetime) -> list[Held]:
+    """The claimed entries with the CRM record they go on; the others wait for one, made where that is wanted."""
+    contacts = [entry.conversation.contact_id or 0 for entry in entries]
+    links = ExternalRecord.objects.filter(
+        connection=connection, contact_id__in=contacts, state=RecordState.LINKED
+    )
+    records = {link.contact_id: link.external_id or "" for link in links}
+    held = [
+        Held(
+            entry, until, records.get(entry.conversation.contact_id, ""), unsure=entry.state != State.PENDING
+        )
+        for entry in entries
+    ]
+    for one in held:
+        if not one.record and not one.unsure:
+            _wait_for_record(connection, one)
+    return [one for one in held if one.record or one.unsure]
+
+
+def _wait_for_record(connection: Connection, one: Held) -> None:
+    contact = one.entry.conversation.contact
+    wanted = connection.sync_new_contacts and contact is not None
+    note = "The contact is being created in the CRM." if wanted else "The contact has no record in this CRM."
+    due_at = timezone.now() + LOOK_AGAIN + FRESH
+    one.finish(state=State.WAITING, note=note, due_at=due_at, contact_external_id="")
+    if wanted and contact is not None:
+        want_record(connection, contact)
+
+
+def _to_be_sent(connection: Connection, provider: Provider, one: Held) -> bool:
+    """Look for an entry whose outcome is unknown; False when it is settled without sending anything."""
+    entry = one.entry
+    one.found = entry.external_id or _find(provider, one)
+    if one.found and entry.content_hash == content_hash(entry.conversation) and not entry.external_id:
+        outcomes.logged(connection, one, one.found)
+        return False
+    if not one.record:
+        _wait_for_record(connection, one)
+        return False
+    return True
+
+
+def _find(provider: Provider, one: Held) -> str:
+    kind = ActivityKind(one.entry.kind or kind_of(one.entry.conversation))
+    # It was sent to the record that was linked then; after a merge in the CRM it is on the one linked now.
+    for record in dict.fromkeys([one.entry.contact_external_id, one.record]):
+        found = provider.find_activity(one.entry.conversation.key, record, kind) if record else None
+        if found:
+            return found
+    return ""
+
+
+def _groups(held: Sequence[Held]) -> Iterable[list[Held]]:
+    """Batches that travel in one request, so that an error of the request is known to be of all of it.
+
+    What has failed often goes alone: it must not take others down with it.
+    """
+
+    def way(one: Held) -> tuple[str, bool, int]:
+        alone = one.entry.pk if one.entry.attempts >= ALONE_AFTER else 0
+        return kind_of(one.entry.conversation), bool(one.external_id), alone
+
+    return [list(group) for _, group in groupby(sorted(held, key=way), key=way)]
+
+
+def _send(connection: Connection, provider: Provider, held: Sequence[Held]) -> None:
+    """Write down that the entries are being sent, send them, and note each one's outcome."""
+    sending = [one for one in held if _mark_sending(one)]
+    if not sending:
+        return
+    results = provider.log_activities(
+        [activity_of(one.entry.conversation, one.record, one.external_id) for one in sending]
+    )
+    for one, outcome in zip(sending, results, strict=True):
+        if outcome.error is None:
+            outcomes.logged(connection, one, outcome.external_id or one.external_id)
+        else:
+            outcomes.failed(connection, one, outcome.error)
+    for outcome in results:
+        if isinstance(outcome.error, RateLimited | NeedsAttention):
+            # It is the connection that cannot go on, not this entry alone.
+            raise outcome.error
+
+
+def _mark_sending(one: Held) -> bool:
+    conversation = one.entry.conversation
+    one.sending = one.hold(
+        state=State.SENDING,
+        attempts=F("attempts") + 1,
+        content_hash=content_hash(conversation),
+        kind=kind_of(conversation),
+        contact_external_id=one.record,
+        external_id=one.external_id,
+    )
+    return one.sending

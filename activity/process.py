@@ -1,0 +1,139 @@
+"""The workers' side of events: take deliveries in, then apply the analyses they brought.
+
+A delivery is one transaction without network. The analysis, which may ask the LLM, is a second step that is due on the
+conversation, so that a slow answer holds up no other event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from activity import analysis, log
+from activity.claims import claim, hold, release, stretch
+from activity.intake import INBOUND_EVENTS, take_in
+from activity.models import Conversation, WebhookDelivery
+from sync.backoff import MAX_ATTEMPTS, next_attempt
+from sync.wake import wake
+
+logger = structlog.get_logger(__name__)
+State = WebhookDelivery.State
+DELIVERIES, DELIVERY_LEASE, DELIVERY_STRETCH = 20, timedelta(minutes=1), 5.0
+ANALYSES, ANALYSIS_LEASE, ANALYSIS_STRETCH = 10, timedelta(minutes=3), 20.0
+
+
+def process_some() -> int:
+    """Handle one batch of due deliveries and of due analyses; returns how many rows were handled."""
+    return deliver_some() + apply_some()
+
+
+def replay(deliveries: QuerySet[WebhookDelivery]) -> int:
+    """Have deliveries processed again, as a person asked; what was done before is not done twice."""
+    count = deliveries.exclude(event__in=INBOUND_EVENTS).update(
+        state=State.PENDING, attempts=0, due_at=timezone.now(), claimed_until=None
+    )
+    if count:
+        wake()
+    return count
+
+
+def deliver_some() -> int:
+    """Fold one batch of pending deliveries into their conversations."""
+    due = WebhookDelivery.objects.filter(state=State.PENDING, due_at__lte=timezone.now()).order_by(
+        "due_at", "id"
+    )
+    ids, until = claim(due, limit=DELIVERIES, lease=DELIVERY_LEASE)
+    may_go_on = stretch(DELIVERY_STRETCH)
+    for position, pk in enumerate(ids):
+        if not may_go_on():
+            release(WebhookDelivery, ids[position:], until)
+            return position
+        _deliver(WebhookDelivery.objects.get(pk=pk), pk, until)
+    return len(ids)
+
+
+def apply_some() -> int:
+    """Apply the analysis mappings of one batch of conversations."""
+    due = Conversation.objects.filter(apply_due_at__lte=timezone.now()).order_by("apply_due_at", "id")
+    ids, until = claim(due, limit=ANALYSES, lease=ANALYSIS_LEASE)
+    may_go_on = stretch(ANALYSIS_STRETCH)
+    for position, pk in enumerate(ids):
+        if not may_go_on():
+            release(Conversation, ids[position:], until)
+            return position
+        _apply(Conversation.objects.get(pk=pk), until, may_go_on)
+    return len(ids)
+
+
+# --- one delivery ---------------------------------------------------------------------------------
+
+
+def _deliver(delivery: WebhookDelivery, pk: int, until: datetime) -> None:
+    if delivery.attempts >= MAX_ATTEMPTS:
+        _park(delivery, "the worker ended each time")
+        return
+    # Counted before the work, and due later: an event that kills its worker comes back last, and not for ever.
+    attempts = delivery.attempts + 1
+    if not hold(WebhookDelivery, pk, until, attempts=attempts, due_at=next_attempt(attempts)):
+        return
+    try:
+        with transaction.atomic():
+            state, note = take_in(delivery)
+            hold(
+                WebhookDelivery, pk, until,
+                state=state, note=note[:500], processed_at=timezone.now(), claimed_until=None,
+            )  # fmt: skip
+    except Exception as error:
+        logger.exception("delivery_failed", delivery=pk, attempts=attempts)
+        _failed(delivery, attempts, type(error).__name__)
+
+
+def _failed(delivery: WebhookDelivery, attempts: int, what: str) -> None:
+    if attempts >= MAX_ATTEMPTS:
+        _park(delivery, what)
+        return
+    note = f"Attempt {attempts} failed ({what}); it is tried again."
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(note=note, claimed_until=None)
+
+
+def _park(delivery: WebhookDelivery, what: str) -> None:
+    note = f"Parked after {MAX_ATTEMPTS} attempts ({what}). The server's log says more; replay it when that is mended."
+    logger.error("delivery_parked", delivery=delivery.pk)
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(state=State.PARKED, note=note, claimed_until=None)
+
+
+# --- one analysis ---------------------------------------------------------------------------------
+
+
+def _apply(conversation: Conversation, until: datetime, may_go_on: Callable[[], bool]) -> None:
+    attempts, row = conversation.apply_attempts + 1, Conversation.objects.filter(pk=conversation.pk)
+    if attempts > MAX_ATTEMPTS:
+        row.update(
+            apply_due_at=None, claimed_until=None, note=f"Applying its analysis failed {MAX_ATTEMPTS} times."
+        )
+        logger.error("analysis_parked", conversation=conversation.pk)
+        log.bring_up_to_date(conversation)
+        return
+    due_at = next_attempt(attempts)
+    if not hold(Conversation, conversation.pk, until, apply_attempts=attempts, apply_due_at=due_at):
+        return
+    try:
+        complete = analysis.apply(conversation, may_go_on=may_go_on)
+    except Exception:
+        logger.exception("analysis_failed", conversation=conversation.pk, attempts=attempts)
+        hold(Conversation, conversation.pk, until, claimed_until=None)
+        return
+    if complete:
+        log.bring_up_to_date(conversation)
+        row.update(applied_at=Coalesce("applied_at", timezone.now()), apply_attempts=0)
+        # An event that came meanwhile has made it due anew; only our own mark is taken away.
+        row.filter(apply_due_at=due_at).update(apply_due_at=None)
+    else:
+        row.update(apply_due_at=timezone.now(), apply_attempts=attempts - 1)
+    hold(Conversation, conversation.pk, until, claimed_until=None)

@@ -1,0 +1,99 @@
+"""The two doors for conversation events. Both verify, store and answer; all work on events is done by the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, JsonResponse
+from django.http.request import UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+
+from activity import receive, signatures, variables
+from activity.receive import Received
+from sync.wake import wake
+
+log = structlog.get_logger(__name__)
+
+
+class Refused(Exception):
+    """The request is answered with this status and message, and not kept."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+View = Callable[[HttpRequest], JsonResponse]
+
+
+def _door(view: Callable[[Received], Mapping[str, Any]]) -> View:
+    """Let only verified events in; everything else gets its status and a reason."""
+
+    @csrf_exempt
+    @wraps(view)
+    def guarded(request: HttpRequest) -> JsonResponse:
+        try:
+            return JsonResponse(view(_admitted(request)))
+        except Refused as refused:
+            return JsonResponse({"status": "error", "message": str(refused)}, status=refused.status)
+
+    return guarded
+
+
+def _keep(received: Received) -> Mapping[str, Any]:
+    if receive.store(received):
+        wake()
+    return {"status": "ok"}
+
+
+def _answer(received: Received) -> Mapping[str, Any]:
+    """The caller's dynamic variables, from one read; neither the CRM nor the LLM is in the way."""
+    if received.event not in variables.INBOUND_EVENTS:
+        return _keep(received)
+    known = variables.variables_of_caller(received.document.get(received.event))
+    note = (
+        f"Answered with {len(known)} variables." if known else "Answered: nothing is known about this number."
+    )
+    try:
+        receive.store_answered(received, known, note)
+    except DatabaseError:
+        # The caller hears ringing: an answer that cannot be kept is given all the same.
+        log.exception("answer_not_kept")
+    return {received.event: {"dynamic_variables": known}}
+
+
+# POST /webhooks/retell/: keep the event, wake a worker, say so.
+events = _door(_keep)
+# POST /webhooks/retell/inbound/: asked before a call or SMS connects, answered with what the agent should know.
+inbound = _door(_answer)
+
+
+def _admitted(request: HttpRequest) -> Received:
+    if request.method != "POST":
+        raise Refused(405, "Only POST is answered here.")
+    body = _body(request)
+    try:
+        signatures.verify(body, request.headers.get(signatures.HEADER), signatures.signing_keys())
+    except signatures.BadSignature as error:
+        signatures.count_bad()
+        raise Refused(401, str(error)) from error
+    try:
+        return receive.read(body, request.headers)
+    except receive.BadBody as error:
+        raise Refused(400, str(error)) from error
+
+
+def _body(request: HttpRequest) -> bytes:
+    limit = int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    declared = str(request.META.get("CONTENT_LENGTH") or "0")
+    if declared.isdecimal() and int(declared) > limit:
+        raise Refused(413, f"The body has more than {limit} bytes.")
+    try:
+        return request.body
+    except UnreadablePostError as error:
+        raise Refused(400, "The body did not arrive whole.") from error
