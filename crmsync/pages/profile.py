@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from activity.models import ActivityEntry, Conversation
+from activity.variables import dynamic_variables
 from contacts.models import Contact, ContactChange, CustomField
 from contacts.values import BUILT_IN, FieldSpec, Value
 from crmsync.pages.guard import page
@@ -47,8 +48,6 @@ class Step:
 @page("contacts.view_contact")
 def profile(request: HttpRequest, public_id: str) -> HttpResponse:
     """Everything about one contact on one page."""
-    from activity.variables import dynamic_variables
-
     contact = get_object_or_404(Contact.objects.prefetch_related("tags", "aliases"), public_id=public_id)
     fields = list(CustomField.objects.all())
     specs = BUILT_IN | {field.name: field.spec for field in fields}

@@ -1,0 +1,119 @@
+"""The sync's ledgers in the admin, read-only."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from contacts import shown
+from contacts.ledger import Ledger
+from sync.models import ExternalRecord, PendingPush, SyncIssue, SyncRun, counts_in_words
+
+OF_CONNECTION = ("connection__schema", "connection__credentials", "connection__token")
+
+
+class SyncLedger(Ledger):
+    """A ledger whose rows belong to a connection."""
+
+    list_select_related = ("connection",)
+    list_filter: tuple[str, ...] = ("connection",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Without the connection's secrets and schema."""
+        return super().get_queryset(request).defer(*OF_CONNECTION)
+
+
+@admin.register(SyncRun)
+class SyncRunAdmin(SyncLedger):
+    """One execution of an inbound sync."""
+
+    list_display = ("id", "connection", "chip", "kind", "trigger", "outcome", "started", "took")
+    list_filter = ("connection", "state", "kind", "trigger")
+
+    def view_on_site(self, run: SyncRun) -> str:  # type: ignore[override]
+        """The run's page."""
+        return reverse("run", args=[run.pk])
+
+    @admin.display(description="state", ordering="state")
+    def chip(self, run: SyncRun) -> SafeString:
+        """In colour."""
+        return shown.chip(run.get_state_display(), run.state)
+
+    @admin.display(description="counts")
+    def outcome(self, run: SyncRun) -> str:
+        """Counts, or what went wrong."""
+        return run.error or counts_in_words(run.counts)
+
+    @admin.display(description="started", ordering="started_at")
+    def started(self, run: SyncRun) -> SafeString | str:
+        """Its age."""
+        return shown.moment(run.started_at)
+
+    @admin.display(description="took")
+    def took(self, run: SyncRun) -> str:
+        """Its duration."""
+        return shown.duration(run.duration)
+
+
+@admin.register(SyncIssue)
+class SyncIssueAdmin(SyncLedger):
+    """What needs a person or a retry."""
+
+    list_display = ("message", "connection", "kind", "chip", "count", "last")
+    list_filter = ("state", "kind", "connection")
+    search_fields = ("external_id__exact", "field__exact")
+    search_help_text = "A CRM record's id, or a field's name."
+
+    @admin.display(description="state", ordering="state")
+    def chip(self, issue: SyncIssue) -> SafeString:
+        """In colour."""
+        return shown.chip(issue.get_state_display(), issue.state)
+
+    @admin.display(description="last", ordering="last_at")
+    def last(self, issue: SyncIssue) -> SafeString | str:
+        """Its age."""
+        return shown.moment(issue.last_at)
+
+
+@admin.register(ExternalRecord)
+class ExternalRecordAdmin(SyncLedger):
+    """The remembered link between a contact and a CRM record, or why there is none."""
+
+    list_display = ("external_id", "connection", "chip", "reason", "number", "contact", "seen")
+    list_display_links = ("external_id", "connection")
+    list_filter = ("connection", "state", "reason")
+    list_select_related = ("connection", "contact")
+    search_fields = ("external_id__exact", "number__exact")
+    search_help_text = "A CRM record's id, or a number in E.164."
+
+    @admin.display(description="state", ordering="state")
+    def chip(self, record: ExternalRecord) -> SafeString:
+        """In colour."""
+        return shown.chip(record.get_state_display(), record.state)
+
+    @admin.display(description="changed in the CRM", ordering="remote_modified_at")
+    def seen(self, record: ExternalRecord) -> SafeString | str:
+        """Its age."""
+        return shown.moment(record.remote_modified_at)
+
+
+@admin.register(PendingPush)
+class PendingPushAdmin(SyncLedger):
+    """Contacts that may have to be pushed."""
+
+    list_display = ("contact", "connection", "urgent", "attempts", "waiting", "due")
+    list_filter = ("connection", "urgent")
+    list_select_related = ("connection", "contact")
+
+    @admin.display(description="waits", ordering="created_at")
+    def waiting(self, push: PendingPush) -> SafeString | str:
+        """Since when."""
+        return shown.moment(push.created_at)
+
+    @admin.display(description="due", ordering="due_at")
+    def due(self, push: PendingPush) -> SafeString | str:
+        """From when on it is tried."""
+        return shown.moment(push.due_at)
