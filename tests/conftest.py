@@ -66,6 +66,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
         missing["browser"] = "needs a browser: install chromium"
     for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "sandbox"):
+            item.add_marker("once")
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))

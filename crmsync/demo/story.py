@@ -13,6 +13,7 @@ import requests
 
 from contacts.models import Contact
 from contacts.phone import BadPhone, to_e164
+from crmsync.demo.processes import DemoProblem
 
 AGENT_NUMBER = "+14155550199"
 CALL_ID, CHAT_ID = "call_demo_0001", "chat_demo_0001"
@@ -115,17 +116,21 @@ def chat_events(number: str) -> list[dict[str, Any]]:
 
 
 def choose_customer(salesforce: Crm, hubspot: Crm) -> str:
-    """The number of a customer whom both CRMs know once, with notes to merge into and no nickname yet."""
+    """A customer whom both CRMs know once, in a messy spelling, with notes to merge into and another plan.
+
+    Returns the number in E.164; raises DemoProblem where there is no such customer.
+    """
     theirs = hubspot.numbers()
     for number, ids in sorted(salesforce.numbers().items()):
-        if (
-            number
-            and len(ids) == 1
-            and len(theirs.get(number, [])) == 1
-            and salesforce.fields(ids[0])["Notes__c"]
-        ):
-            return number
-    return ""
+        if number and len(ids) == 1 and len(theirs.get(number, [])) == 1:
+            fields = salesforce.fields(ids[0])
+            if (
+                fields["Notes__c"]
+                and fields["Plan__c"] not in {None, "Enterprise"}
+                and fields["Phone"] != number
+            ):
+                return number
+    raise DemoProblem("No customer of the sandbox fits the story. Start it with more contacts: --count 500.")
 
 
 def agent_sees(base_url: str, number: str, key: str) -> dict[str, str]:
