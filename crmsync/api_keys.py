@@ -63,9 +63,7 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=120, help_text="Who uses it. Contact histories show this name.")
     prefix = models.CharField(max_length=PREFIX_LENGTH, editable=False, help_text="How the key starts.")
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
-    webhook = models.BooleanField(
-        "signs events", default=False, editable=False, help_text="Fixed once the key exists."
-    )
+    webhook = models.BooleanField("signs events", default=False, help_text="Fixed once the key exists.")
     secret = EncryptedJSONField(default=str, blank=True, editable=False)
     scopes = models.JSONField(default=list, validators=[check_scopes])
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -34,7 +34,6 @@ class Migration(migrations.Migration):
                     "webhook",
                     models.BooleanField(
                         default=False,
-                        editable=False,
                         help_text="Fixed once the key exists.",
                         verbose_name="signs events",
                     ),
