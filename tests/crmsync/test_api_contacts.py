@@ -56,6 +56,7 @@ def test_a_contact_is_created_with_all_it_can_hold(api, fields):
         contact_tag_ids=[VIP],
     )
     contact = Contact.objects.get()
+    assert contact.user_modified_at
     assert made == {
         "contact_id": contact.public_id,
         "org_id": made["org_id"],

@@ -21,7 +21,7 @@ def test_a_key_is_stored_as_a_hash_and_its_start():
     row = _raw(key)
     assert secret not in str(row)
     assert row["key_hash"] == hashlib.sha256(secret.encode()).hexdigest()
-    assert secret.startswith(row["prefix"])
+    assert secret.startswith(str(row["prefix"]))
 
 
 def _raw(key: ApiKey) -> dict[str, object]:
