@@ -13,6 +13,7 @@ import requests
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from activity.models import ActivityEntry, WebhookDelivery
 from contacts.models import ContactTouched
@@ -185,6 +186,7 @@ class Command(BaseCommand):
         return sum(row["method"] != "GET" and not any(part in row["path"] for part in reads) for row in rows)
 
     def _serve(self, processes: Processes) -> None:
+        Connection.objects.update(next_sync_at=timezone.now())
         contact = story.contact_of(self.number)
         profile = f"{self.base_url}/contacts/{contact.public_id}/" if contact else self.base_url
         self._say(
