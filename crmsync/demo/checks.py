@@ -91,13 +91,13 @@ def _contact(facts: Facts, contact: Contact | None) -> Iterator[Line]:
         "fill_if_empty", "nickname, filled by the call, kept by the chat", "Captain", value("nickname")
     )
     notes = str(value("notes"))
-    parts = [str(facts.before["notes"]), "Wants a demo of reporting.", "Demo confirmed for Thursday."]
-    yield Line(
-        "merge",
-        "notes: old, call and chat merged, each once",
-        [1, 1, 1],
-        [notes.count(part) for part in parts],
-    )
+    parts = [
+        *str(facts.before["notes"]).splitlines(),
+        "Wants a demo of reporting.",
+        "Demo confirmed for Thursday.",
+    ]
+    once = [notes.count(part) for part in parts]
+    yield Line("merge", "notes: old, call and chat merged, each once", [1] * len(parts), once)
     explained = (
         ContactChange.objects.filter(contact=contact, source_kind="conversation").count() if contact else 0
     )
