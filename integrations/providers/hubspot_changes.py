@@ -43,7 +43,7 @@ class Position:
                 return cls()
             since = datetime.fromisoformat(kept["since"]) - OVERLAP
             return cls(part=SEARCH, since=_text(since))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProviderError(
                 "The stored cursor cannot be read. Start a full sync.", code="bad_cursor"
             ) from error

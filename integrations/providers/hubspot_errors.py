@@ -163,6 +163,8 @@ def _names_a_missing_object(document: Mapping[str, Any]) -> bool:
 
 def _scopes(document: Mapping[str, Any]) -> str:
     for entry in document.get("errors") or ():
+        if not isinstance(entry, Mapping):
+            continue
         scopes = (entry.get("context") or {}).get("requiredGranularScopes") or ()
         if scopes:
             return ": " + ", ".join(str(scope) for scope in scopes)

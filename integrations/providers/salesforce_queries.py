@@ -102,10 +102,9 @@ def phone_query(numbers: Sequence[str], fields: Sequence[str], phone_fields: Seq
     return f"SELECT {columns(fields)} FROM Contact WHERE {where}"  # noqa: S608 - columns() checks
 
 
-def phone_search(numbers: Sequence[str], fields: Sequence[str]) -> str:
+def phone_search(number: str, fields: Sequence[str]) -> str:
     """The same by SOSL, which knows more spellings but may lag behind writes. Digits only: nothing to escape."""
-    digits = " OR ".join(sorted({national_digits(number) for number in numbers}))
-    return f"FIND {{{digits}}} IN PHONE FIELDS RETURNING Contact({columns(fields)})"
+    return f"FIND {{{national_digits(number)}}} IN PHONE FIELDS RETURNING Contact({columns(fields)})"
 
 
 def task_query(marker: str, contact_id: str) -> str:

@@ -84,9 +84,8 @@ def records_by_phone(
         chunk = every[start : start + PHONES_PER_QUERY]
         exact = org.rows([soql.phone_query(chunk, names, phone_fields)])
         _collect(exact, names, phone_fields, found, org.setup.region)
-        missing = [number for number in chunk if not found[number]]
-        if missing:
-            loose = org.search(soql.phone_search(missing, names))
+        for number in [one for one in chunk if not found[one]]:
+            loose = org.search(soql.phone_search(number, names))
             _collect(loose, names, phone_fields, found, org.setup.region)
     return {number: [*records.values()] for number, records in found.items() if records}
 
