@@ -117,9 +117,8 @@ def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 def _channel(kind: str, subject: Mapping[str, Any], *, has_numbers: bool) -> str:
     if kind == "chat":
         return "sms" if subject.get("chat_type") == "sms_chat" else "web_chat"
-    if subject.get("call_type") in {"phone_call", "web_call"}:
-        return "phone" if subject["call_type"] == "phone_call" else "web_call"
-    return "phone" if has_numbers else "web_call"
+    channels = {"phone_call": "phone", "web_call": "web_call"}
+    return channels.get(_text(subject, "call_type")) or ("phone" if has_numbers else "web_call")
 
 
 def _given_numbers(subject: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:

@@ -57,10 +57,19 @@ class MergeResult:
     cost: Decimal = Decimal(0)
 
 
-def merge_texts(field_label: str, instruction: str, old: str, new: str) -> MergeResult:
+def merge_texts(
+    field_label: str,
+    instruction: str,
+    old: str,
+    new: str,
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    repeats: int = REPEATS,
+) -> MergeResult:
     """`old` and `new` in one text, as `instruction` (the field's description) asks; never raises for the LLM's faults.
 
-    Takes up to about a minute; call it outside any transaction.
+    Takes up to `timeout` seconds, and as long again for each repetition after a fault of the network or server; call
+    it outside any transaction.
     """
     both = keep_both(old, new)
     if not settings.OPENAI_API_KEY:
@@ -69,7 +78,7 @@ def merge_texts(field_label: str, instruction: str, old: str, new: str) -> Merge
         )
     data = {"field": field_label, "instruction": instruction, "old": old, "new": new}
     try:
-        answer = _ask(json.dumps(data, ensure_ascii=False))
+        answer = _ask(json.dumps(data, ensure_ascii=False), timeout, repeats)
     except _Unanswered as error:
         log.warning("merge_kept_both", reason=error.code)
         return MergeResult(
@@ -94,7 +103,7 @@ class _Unanswered(Exception):
         self.cost = _price() if paid else Decimal(0)
 
 
-def _ask(data: str) -> ParsedChatCompletion[Merged]:
+def _ask(data: str, timeout: float, repeats: int) -> ParsedChatCompletion[Merged]:
     import openai
     from openai import OpenAI
 
@@ -102,8 +111,8 @@ def _ask(data: str) -> ParsedChatCompletion[Merged]:
         with OpenAI(
             api_key=settings.OPENAI_API_KEY,
             base_url=settings.OPENAI_BASE_URL or None,
-            timeout=TIMEOUT_SECONDS,
-            max_retries=REPEATS,
+            timeout=timeout,
+            max_retries=repeats,
         ) as client:
             return client.chat.completions.parse(
                 model=settings.OPENAI_MODEL,
