@@ -89,10 +89,31 @@ class Connection(models.Model):
         default=False,
         help_text="Create a CRM record for a contact that has none after a conversation.",
     )
+    phone_fields = models.JSONField(
+        "further phone fields",
+        default=list,
+        blank=True,
+        help_text="CRM fields to look into, in this order, when the mapped phone field holds no usable number.",
+    )
     duplicate_policy = models.CharField(
         max_length=8, choices=DuplicatePolicy.choices, default=DuplicatePolicy.LATEST
     )
     delete_policy = models.CharField(max_length=8, choices=DeletePolicy.choices, default=DeletePolicy.UNLINK)
+
+    overwrite_floor = models.PositiveIntegerField(
+        default=100,
+        help_text="A run or an hour of pushes may overwrite, clear or delete this many values before it asks.",
+    )
+    overwrite_percent = models.PositiveIntegerField(
+        default=10,
+        validators=[MaxValueValidator(100)],
+        help_text="… or this share of the linked contacts, whichever is more.",
+    )
+    reconcile_hours = models.PositiveIntegerField(
+        default=24,
+        validators=[MinValueValidator(1), MaxValueValidator(24 * 14)],
+        help_text="Hours between reconciliations, which re-read everything and find missed changes and purged records.",
+    )
 
     status = models.CharField(
         max_length=16,
@@ -110,6 +131,18 @@ class Connection(models.Model):
     schema_at = models.DateTimeField(null=True, blank=True, editable=False)
     cursor = models.TextField(blank=True, editable=False)
     first_full_run_at = models.DateTimeField(null=True, blank=True, editable=False)
+    armed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    armed_by = models.CharField(max_length=150, blank=True, editable=False)
+    overwrites_since = models.DateTimeField(null=True, blank=True, editable=False)
+    overwrites = models.PositiveIntegerField(default=0, editable=False)
+    held_at = models.DateTimeField(null=True, blank=True, editable=False)
+    rules_version = models.CharField(
+        max_length=32,
+        blank=True,
+        editable=False,
+        help_text="Of the rules that the last full read was made with.",
+    )
+    next_reconcile_at = models.DateTimeField(null=True, blank=True, editable=False)
     push_epoch = models.BigIntegerField(
         default=0, editable=False, help_text="Rises before and after every batch that is pushed."
     )

@@ -28,6 +28,15 @@ class BlankPolicy(models.TextChoices):
     CLEAR_IF_EMPTIED = "clear_if_emptied", "clear only when a value was emptied"
 
 
+class Case(models.TextChoices):
+    """How letters are written on the way."""
+
+    KEEP = "", "as they are"
+    LOWER = "lower", "lower case"
+    UPPER = "upper", "UPPER CASE"
+    TITLE = "title", "Title Case"
+
+
 class UpdateMode(models.TextChoices):
     """How an analysis value meets the contact's value."""
 
@@ -46,6 +55,20 @@ class InboundMapping(models.Model):
         max_length=16, choices=ConflictPolicy.choices, default=ConflictPolicy.CRM_WINS
     )
     blank_policy = models.CharField(max_length=16, choices=BlankPolicy.choices, default=BlankPolicy.IGNORE)
+
+    case = models.CharField(max_length=5, choices=Case.choices, blank=True, default="")
+    value_map = models.JSONField(
+        default=dict, blank=True, help_text='CRM value → contact value, like {"Yes": "true"}.'
+    )
+    default_value = models.CharField(
+        max_length=255, blank=True, help_text="Written where the giving side is blank and so is the other."
+    )
+    unknown_values = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="CRM values that are no option of the contact field, with counts.",
+    )
 
     class Meta:
         ordering = ["id"]
@@ -72,6 +95,14 @@ class OutboundMapping(models.Model):
     contact_field = models.CharField(max_length=63)
     external_field = models.CharField("CRM field", max_length=255)
     blank_policy = models.CharField(max_length=16, choices=BlankPolicy.choices, default=BlankPolicy.IGNORE)
+
+    case = models.CharField(max_length=5, choices=Case.choices, blank=True, default="")
+    value_map = models.JSONField(
+        default=dict, blank=True, help_text='Contact value → CRM value, like {"true": "Yes"}.'
+    )
+    default_value = models.CharField(
+        max_length=255, blank=True, help_text="Written where the giving side is blank and so is the other."
+    )
 
     class Meta:
         ordering = ["id"]

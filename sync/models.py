@@ -77,6 +77,7 @@ class RunState(models.TextChoices):
 
     QUEUED = "queued", "queued"
     RUNNING = "running", "running"
+    WAITING = "waiting", "waiting for approval"
     SUCCEEDED = "succeeded", "succeeded"
     PARTIAL = "partial", "partly done"
     FAILED = "failed", "failed"
@@ -89,6 +90,7 @@ class SyncRun(models.Model):
     class Kind(models.TextChoices):
         INCREMENTAL = "incremental", "what changed"
         FULL = "full", "everything"
+        RECONCILE = "reconcile", "everything, and what is gone"
 
     class Trigger(models.TextChoices):
         MANUAL = "manual", "by a person"
@@ -104,6 +106,16 @@ class SyncRun(models.Model):
     total = models.PositiveIntegerField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error = models.CharField(max_length=500, blank=True)
+    overwrites = models.PositiveIntegerField(
+        default=0,
+        help_text="Values overwritten or cleared and contacts removed so far; more than the limit waits for a person.",
+    )
+    held = models.JSONField(
+        default=list, blank=True, help_text="The diff of the chunk that waits for approval."
+    )
+    approved_at = models.DateTimeField(null=True, blank=True)
+    approved_by = models.CharField(max_length=150, blank=True)
+    api_calls = models.PositiveIntegerField(default=0)
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=timezone.now)
     claimed_until = models.DateTimeField(null=True, blank=True)
@@ -118,7 +130,7 @@ class SyncRun(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["connection"],
-                condition=models.Q(state__in=[RunState.QUEUED, RunState.RUNNING]),
+                condition=models.Q(state__in=[RunState.QUEUED, RunState.RUNNING, RunState.WAITING]),
                 name="one_open_run_per_connection",
             )
         ]
@@ -135,7 +147,7 @@ class SyncRun(models.Model):
     @property
     def open(self) -> bool:
         """Whether it still has work to do."""
-        return self.state in {RunState.QUEUED, RunState.RUNNING}
+        return self.state in {RunState.QUEUED, RunState.RUNNING, RunState.WAITING}
 
     @property
     def duration(self) -> timedelta | None:
@@ -192,6 +204,10 @@ class SyncIssue(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
     count = models.PositiveIntegerField(default=1, help_text="How many records or attempts share this cause.")
     detail = models.JSONField(default=dict, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_retry_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it is tried again by itself; empty: by a person."
+    )
     first_at = models.DateTimeField(default=timezone.now)
     last_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)

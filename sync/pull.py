@@ -34,7 +34,7 @@ from sync import issues
 from sync.apply import Applying, apply_records, applying
 from sync.backoff import MAX_ATTEMPTS, next_attempt
 from sync.models import ExternalRecord, RecordState, RunState, SyncIssue, SyncRun
-from sync.runs import OPEN, finish
+from sync.runs import WORKABLE, finish
 
 log = structlog.get_logger(__name__)
 CHUNK = 200
@@ -66,7 +66,7 @@ def work_on(run: SyncRun) -> bool:
 
 def run_now(run: SyncRun, progress: Callable[[SyncRun], None] | None = None) -> SyncRun:
     """Work on a run in this process until it ends or needs to wait; `progress` is called after each stretch."""
-    while run.open and Connection.objects.filter(pk=run.connection_id, enabled=True).exists():
+    while run.state in WORKABLE and Connection.objects.filter(pk=run.connection_id, enabled=True).exists():
         if not work_on(run):
             wait = (run.next_attempt_at - timezone.now()).total_seconds()
             time.sleep(min(max(wait, 0.2), 5.0))
@@ -88,12 +88,12 @@ def _claim(pk: int | None = None) -> SyncRun | None:
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     active = Q(connection__paused_until=None) | Q(connection__paused_until__lte=now)
     due = SyncRun.objects.filter(
-        free, active, state__in=OPEN, next_attempt_at__lte=now, connection__enabled=True
+        free, active, state__in=WORKABLE, next_attempt_at__lte=now, connection__enabled=True
     )
     if pk is not None:
         due = due.filter(pk=pk)
     for candidate in due.order_by("next_attempt_at", "id").values_list("pk", flat=True)[:5]:
-        taken = SyncRun.objects.filter(free, pk=candidate, state__in=OPEN).update(claimed_until=now + LEASE)
+        taken = SyncRun.objects.filter(free, pk=candidate, state__in=WORKABLE).update(claimed_until=now + LEASE)
         if taken:
             return SyncRun.objects.select_related("connection").get(pk=candidate)
     return None

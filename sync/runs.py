@@ -12,7 +12,8 @@ from integrations.models import Connection, ConnectionStatus
 from sync.models import RunState, SyncRun
 from sync.wake import wake
 
-OPEN = (RunState.QUEUED, RunState.RUNNING)
+WORKABLE = (RunState.QUEUED, RunState.RUNNING)
+OPEN = (*WORKABLE, RunState.WAITING)
 
 
 class RunOpen(Exception):
