@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from activity.models import Conversation
-from contacts.models import Contact, ContactChange
+from contacts.models import Contact, ContactChange, snapshot
 from crmsync.demo import story
 from crmsync.demo.story import CALL_ID, CHAT_ID, Crm
 from sync.models import ExternalRecord, RecordState
@@ -83,14 +83,14 @@ def _imports(facts: Facts) -> Iterator[Line]:
 
 
 def _contact(facts: Facts, contact: Contact | None) -> Iterator[Line]:
-    value = contact.value if contact else {}.get
+    values = snapshot(contact) if contact else {}
     talked = Conversation.objects.filter(contact=contact).count() if contact else 0
     yield Line("call", "conversations on the customer", 2, talked)
-    yield Line("overwrite", "plan, overwritten by the call", "Enterprise", value("plan"))
+    yield Line("overwrite", "plan, overwritten by the call", "Enterprise", values.get("plan"))
     yield Line(
-        "fill_if_empty", "nickname, filled by the call, kept by the chat", "Captain", value("nickname")
+        "fill_if_empty", "nickname, filled by the call, kept by the chat", "Captain", values.get("nickname")
     )
-    notes = str(value("notes"))
+    notes = str(values.get("notes"))
     parts = [
         *str(facts.before["notes"]).splitlines(),
         "Wants a demo of reporting.",

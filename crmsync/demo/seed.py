@@ -17,7 +17,7 @@ from integrations.models import Connection
 from mappings.models import AnalysisMapping, InboundMapping, OutboundMapping
 
 PASSWORD = "demo"  # noqa: S105 - shown to everybody who starts the demo
-FIELDS = (
+FIELDS: tuple[tuple[str, str, str, str, list[str]], ...] = (
     ("plan", "Plan", "enum", "The plan the customer is on.", ["Free", "Starter", "Pro", "Enterprise"]),
     ("lifetime_value", "Lifetime value", "number", "What the customer has paid so far.", []),
     ("renewal_date", "Renewal date", "date", "When the contract renews.", []),
