@@ -22,6 +22,9 @@ _TRUE = frozenset({"true", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "no", "n", "0", "off"})
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_UNSTORABLE = re.compile(
+    "[\x00\ud800-\udfff]"
+)  # PostgreSQL refuses NUL, and halves of characters are no text
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -112,18 +115,18 @@ def name_problem(name: str) -> str | None:
 def _string(raw: object, spec: FieldSpec) -> Value:
     if isinstance(raw, list | dict):
         raise DoesNotFit("wrong_type", "A text is needed, not a list or an object.")
-    text = as_text(raw) if isinstance(raw, bool | int | float) else str(raw).strip().replace("\x00", "")
+    text = as_text(raw) if isinstance(raw, bool | int | float) else _UNSTORABLE.sub("", str(raw)).strip()
     limit = spec.max_length or TEXT_LIMIT
     if len(text) > limit:
         raise DoesNotFit("too_long", f"The text has more than {limit} characters.")
-    return text
+    return text or None
 
 
 def _number(raw: object, _spec: FieldSpec) -> Value:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str | Decimal):
         raise DoesNotFit("wrong_type", "A number is needed.")
     if isinstance(raw, int):
-        number: int | float = raw
+        number: int | float = raw if abs(raw) < 1e18 else math.inf
     else:
         text = str(raw).strip()
         if isinstance(raw, str) and not _NUMBER.fullmatch(text):
@@ -131,7 +134,7 @@ def _number(raw: object, _spec: FieldSpec) -> Value:
         number = float(text)
         if math.isfinite(number) and number.is_integer():
             number = int(Decimal(text))
-    if not math.isfinite(number) or abs(number) >= 1e18:
+    if abs(number) >= 1e18 or not math.isfinite(number):  # in this order: an endless int is no float
         raise DoesNotFit("out_of_range", "The number is too large.")
     return number
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +25,7 @@ from crmsync.api.errors import error_response
 from crmsync.api_keys import ApiKey, Scope
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_WHOLE = 2**53  # beyond it JSON numbers lose digits
 
 
 class StrictJSONParser(JSONParser):
@@ -84,7 +84,7 @@ class Whole(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> int:
         """The number."""
-        number = isinstance(data, int | float) and not isinstance(data, bool) and math.isfinite(data)
+        number = isinstance(data, int | float) and not isinstance(data, bool) and abs(data) < MOST_WHOLE
         if not number or data != int(data):
             self.fail("invalid")
         return int(data)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError as ModelError
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,6 +29,7 @@ from integrations.connections import refresh_schema
 from integrations.models import Connection
 from integrations.providers.errors import ProviderError
 from mappings.models import AnalysisMapping
+from sync.models import RunState, SyncRun
 
 _MAPPING_NAMES = {"analysis_field": "analysis_data_name", "contact_field": "field_name"}
 
@@ -158,15 +160,28 @@ def _link(app_id: str | None) -> None:
     """Link an app: it syncs from now on, outranks the others and reads everything anew. None: nothing syncs any more."""
     linked = linked_connection()
     if app_id is None:
+        _cancel_waiting(Connection.objects.filter(enabled=True))
         Connection.objects.filter(enabled=True).update(enabled=False)
         return
     connection = find_app(app_id)
     if linked is not None and linked.pk == connection.pk:
         return
+    _cancel_waiting(Connection.objects.filter(pk=connection.pk))
     Connection.objects.filter(pk=connection.pk).update(
         enabled=True, cursor="", next_sync_at=timezone.now() + connection.interval
     )
     rank_first(connection)
+
+
+def _cancel_waiting(connections: QuerySet[Connection]) -> None:
+    """End the runs that no worker holds: their cursor is void, and they must not bar the next run."""
+    now = timezone.now()
+    waiting = SyncRun.objects.filter(
+        Q(claimed_until=None) | Q(claimed_until__lte=now), connection__in=connections
+    )
+    waiting.filter(state__in=[RunState.QUEUED, RunState.RUNNING]).update(
+        state=RunState.CANCELLED, finished_at=now
+    )
 
 
 # In this order: a mapping may target a field of the same request.

@@ -7,6 +7,7 @@ from contacts.models import ContactTag, CustomField
 from crmsync.organisation import DEFAULT_MEMORY_PROMPT
 from integrations.models import Connection
 from mappings.models import AnalysisMapping, OutboundMapping
+from sync.models import SyncRun
 from tests.crmsync.api_client import client_with, problems
 
 pytestmark = pytest.mark.django_db
@@ -225,6 +226,16 @@ def test_null_unlinks_and_stops_all_syncing_and_linking_starts_it_again(api):
     ours.refresh_from_db()
     other.refresh_from_db()
     assert (ours.enabled, ours.cursor, other.enabled) == (True, "", False)
+
+
+def test_unlinking_ends_the_run_that_waits_so_that_the_next_one_reads_everything(api):
+    ours = Connection.objects.create(provider="salesforce", name="Salesforce", cursor="c1")
+    waiting = SyncRun.objects.create(connection=ours, cursor="c1")
+    update(api, app_id=None)
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.finished_at is not None) == ("cancelled", True)
+    update(api, app_id=ours.public_id)
+    assert api.post("/api/run-sync-job").json()["status"] == "queued"
 
 
 def test_linking_an_app_that_does_not_exist_is_a_422(api):

@@ -101,6 +101,7 @@ def test_an_unusable_number_is_refused(api, number):
         ("score", True, "wrong_type"),
         ("score", "", "wrong_type"),
         ("score", 1e300, "out_of_range"),
+        ("score", 10**400, "out_of_range"),
         ("notes", 4, "wrong_type"),
         ("notes", ["x"], "wrong_type"),
         ("vip", "true", "wrong_type"),
