@@ -9,6 +9,7 @@ import phonenumbers
 _DASHES = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u00a0": " ", "\u202f": " "}
 )
+LONGEST = 200
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 
@@ -23,18 +24,15 @@ class BadPhone(ValueError):
 def to_e164(raw: object, region: str = "US") -> str:
     """The E.164 number meant by `raw`, for example "+14155550100".
 
-    `region` (ISO 3166, two letters) is assumed for numbers without a country code. Extensions and text after the
-    number are dropped; a leading `00` means `+`. Raises BadPhone("no_phone") for blanks and BadPhone("bad_phone") for
-    text without a valid number. Source of the rule: libphonenumber's `is_valid_number`.
+    `region` (ISO 3166, two letters) is assumed for numbers without a country code. Extensions and text around the
+    number are dropped; of several numbers the first one counts; a leading `00` means `+`. Raises BadPhone("no_phone")
+    for blanks and BadPhone("bad_phone") for text without a valid number (libphonenumber's `is_valid_number`).
     """
     text = _clean(raw)
     if not text:
         raise BadPhone("no_phone", "The phone number is blank.")
-    try:
-        number = phonenumbers.parse(text, None if text.startswith("+") else region)
-    except phonenumbers.NumberParseException:
-        number = None
-    if number is None or not phonenumbers.is_valid_number(number):
+    number = _whole(text, region) or _first(text, region)
+    if number is None:
         raise BadPhone(
             "bad_phone",
             "This is not a valid phone number. Write it with its country code, like +14155550100.",
@@ -64,10 +62,24 @@ def for_people(number: str) -> str:
     return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL))
 
 
+def _whole(text: str, region: str) -> phonenumbers.PhoneNumber | None:
+    try:
+        number = phonenumbers.parse(text, None if text.startswith("+") else region)
+    except phonenumbers.NumberParseException:
+        return None
+    return number if phonenumbers.is_valid_number(number) else None
+
+
+def _first(text: str, region: str) -> phonenumbers.PhoneNumber | None:
+    """The first number within a longer text, like "415-555-0100 (mobile, after 5)"."""
+    return next((match.number for match in phonenumbers.PhoneNumberMatcher(text[:LONGEST], region)), None)
+
+
 def _clean(raw: object) -> str:
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
     text = str(raw or "").translate(_DASHES).strip()
     if _E164.fullmatch(text):
         return text
-    if text.startswith("00"):
-        text = "+" + text[2:].lstrip()
-    return text.removeprefix("tel:")
+    text = text.removeprefix("tel:").lstrip()
+    return "+" + text[2:].lstrip() if text.startswith("00") else text
