@@ -48,6 +48,9 @@ class Blank(StrEnum):
     CLEAR_IF_EMPTIED = "clear_if_emptied"
 
 
+_WINNER = {Conflict.CRM_WINS: "crm", Conflict.OURS_WINS: "ours", Conflict.ASK: "ask"}
+
+
 class Pair(NamedTuple):
     """What each side held when the field was last settled."""
 
@@ -295,25 +298,37 @@ class _Cell:
         try:
             incoming = self._incoming()
         except _Skip as skip:
-            ignored = not str(skip)
             self._note(skip)
-            self._keep_ours() if ignored else self._settle(self.remote, self.local)
+            if not str(skip):
+                self._keep_ours()
+            else:
+                self._cannot_come_in()
             return
         if same(incoming, self.local):
             self._settle(self.remote, self.local)
             return
-        winner = {Conflict.CRM_WINS: "crm", Conflict.OURS_WINS: "ours", Conflict.ASK: "ask"}[
-            self.rule.conflict
-        ]
+        winner = _WINNER[self.rule.conflict]
         if not first or winner == "ask":
-            rule = self.rule
-            self.plan.conflicts.append(
-                Clash(rule.key, rule.contact.name, rule.external.name, self.local, self.remote, winner)
-            )
+            self._conflict(winner)
         if winner == "crm":
             self._change(incoming)
         elif winner == "ours":
             self._keep_ours()
+
+    def _cannot_come_in(self) -> None:
+        """The CRM's value does not fit here: it cannot win, but neither is it overwritten unless the policy says so."""
+        if self.rule.conflict is Conflict.CRM_WINS:
+            self._settle(self.remote, self.local)
+        elif self.rule.conflict is Conflict.OURS_WINS:
+            self._keep_ours()
+        else:
+            self._conflict("ask")
+
+    def _conflict(self, winner: str) -> None:
+        rule = self.rule
+        self.plan.conflicts.append(
+            Clash(rule.key, rule.contact.name, rule.external.name, self.local, self.remote, winner)
+        )
 
     def _change(self, value: Value) -> None:
         if not same(value, self.local):
