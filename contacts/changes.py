@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from contacts.models import Contact, ContactAlias, ContactChange, ContactTouched, field_specs
@@ -70,8 +70,11 @@ class PhoneTaken(ValueError):
 
 
 def lock_contacts(ids: Collection[int]) -> dict[int, Contact]:
-    """The contacts by id, row-locked in id order until the transaction ends (on SQLite the write lock does that)."""
-    rows = Contact.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+    """The contacts by id, row-locked in id order until the transaction ends (on SQLite the write lock does that).
+
+    The lock leaves the key alone, so that rows which only refer to the contact can be added meanwhile.
+    """
+    rows = Contact.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
     return {contact.pk: contact for contact in rows}
 
 
@@ -133,17 +136,16 @@ def create_contacts(
     """
     specs, at = field_specs(), timezone.now()
     results = [_new(row, sources[i] if sources else source, specs, at) for i, row in enumerate(rows)]
-    contacts = Contact.objects.bulk_create([written.contact for written in results], batch_size=BATCH)
+    Contact.objects.bulk_create([written.contact for written in results], batch_size=BATCH)
     first_import = source.kind in {"crm", "import"}
+    made = list(zip(results, sources or [source] * len(results), strict=True))
     ContactChange.objects.bulk_create(
-        [
-            _change_row(written, sources[i] if sources else source, at, keep_values=not first_import)
-            for i, written in enumerate(results)
-        ],
+        [_change_row(written, from_, at, keep_values=not first_import) for written, from_ in made],
         batch_size=BATCH,
     )
     ContactTouched.objects.bulk_create(
-        [ContactTouched(contact_id=c.pk, urgent=source.urgent) for c in contacts], batch_size=BATCH
+        [ContactTouched(contact_id=written.contact.pk, urgent=from_.urgent) for written, from_ in made],
+        batch_size=BATCH,
     )
     return results
 
@@ -160,7 +162,15 @@ def create_contact(
             _, unfit = coerce_all(values, field_specs())
             for name, error in unfit.items():
                 raise DoesNotFit(error.reason, f"{name}: {error}")
-        return create_contacts([{**values, "phone_number": phone_number}], source=source)[0]
+        try:
+            with transaction.atomic():
+                return create_contacts([{**values, "phone_number": phone_number}], source=source)[0]
+        except IntegrityError:
+            # An import, which takes no turn, was quicker by a moment.
+            taken = Contact.objects.filter(phone_number=phone_number).first()
+            if taken is None:
+                raise
+            raise PhoneTaken(taken) from None
 
 
 def find_or_create(phone_number: str, *, source: Source) -> tuple[Contact, bool]:
@@ -195,14 +205,14 @@ def change_numbers(numbers: Mapping[int, str], *, source: Source) -> list[Writte
     before = {pk: locked[pk].phone_number for pk in wanted}
     # Two contacts may swap numbers: step aside first, so that the unique index never sees one number twice.
     _update([_with_number(locked[pk], f"~{pk}") for pk in wanted], ["phone_number"])
-    ContactAlias.objects.filter(phone_number__in=wanted.values()).delete()
+    # An alias leads to whoever had the number last.
+    ContactAlias.objects.filter(phone_number__in={*wanted.values(), *before.values()}).delete()
     ContactAlias.objects.bulk_create(
         [
             ContactAlias(contact_id=pk, phone_number=old)
             for pk, old in before.items()
             if old not in wanted.values()
-        ],
-        ignore_conflicts=True,
+        ]
     )
     results = []
     for pk, number in wanted.items():
@@ -223,11 +233,11 @@ def _apply(
         if problem:
             refused[name] = problem
             continue
-        new = False if name == "do_not_call" and new is None else new
+        value = False if name == "do_not_call" and new is None else new
         old = contact.value(name)
-        if not same(old, new):
-            changed[name] = (old, new)
-            _set(contact, name, new)
+        if not same(old, value):
+            changed[name] = (old, value)
+            _set(contact, name, value)
             contact.sources[name] = source.stamp(at)
     if changed and source.kind in _PEOPLE:
         contact.user_modified_at = at
