@@ -35,7 +35,6 @@ from integrations.providers.base import (
     Update,
 )
 from integrations.providers.errors import AuthError, ConfigError, OutcomeUnknown, ProviderError, Transient
-from integrations.providers.hubspot_activities import CALLS, COMMUNICATIONS
 from integrations.providers.hubspot_changes import changed_pages
 from integrations.providers.hubspot_errors import error_of
 from integrations.providers.hubspot_reading import BATCH, Answer
@@ -113,11 +112,10 @@ class HubSpotProvider:
         base = self._portal.setup.web_base
         return f"{base}/record/0-1/{external_id}" if base else ""
 
-    def activity_url(self, external_id: str, kind: ActivityKind, contact_id: str) -> str:
+    def activity_url(self, external_id: str, kind: ActivityKind, contact_id: str) -> str:  # noqa: ARG002
         """The activity on the contact's timeline, or ""."""
         page = self.web_url(contact_id)
-        type_id = (CALLS if kind is ActivityKind.CALL else COMMUNICATIONS).type_id
-        return f"{page}/view/1?engagement={external_id}&type={type_id}" if page else ""
+        return f"{page}/?engagement={external_id}" if page else ""
 
     def close(self) -> None:
         """Close the connections."""

@@ -19,17 +19,16 @@ CHAT_CHANNEL = "CUSTOM_CHANNEL_CONVERSATION"
 
 @dataclass(frozen=True, slots=True)
 class ObjectKind:
-    """A HubSpot object type: its path, its type id, the association to a contact, where its text stands."""
+    """A HubSpot object type: its path, the type of its association to a contact, where its text stands."""
 
     path: str
-    type_id: str
     to_contact: int
     texts: tuple[str, ...]
 
 
-CALLS = ObjectKind("calls", "0-48", 194, ("hs_call_title", "hs_call_body"))
-COMMUNICATIONS = ObjectKind("communications", "0-18", 81, ("hs_communication_body",))
-NOTES = ObjectKind("notes", "0-46", 202, ("hs_note_body",))
+CALLS = ObjectKind("calls", 194, ("hs_call_title", "hs_call_body"))
+COMMUNICATIONS = ObjectKind("communications", 81, ("hs_communication_body",))
+NOTES = ObjectKind("notes", 202, ("hs_note_body",))
 
 # How the voice platform says that a call ended → hs_call_status. What is not here was a conversation: COMPLETED.
 _STATUSES: Mapping[str, str] = {

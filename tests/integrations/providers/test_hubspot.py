@@ -322,8 +322,9 @@ def test_links_need_the_answer_of_check(hubspot: HubSpotBench) -> None:
 def test_a_search_index_that_lags_is_caught_up_by_the_overlap(hubspot: HubSpotBench) -> None:
     provider = hubspot.provider()
     cursor = list(provider.changes("", ["firstname"]))[-1].cursor
-    hubspot.control.change_settings("hubspot", search_lag_seconds=60)
+    hubspot.control.change_settings("hubspot", search_lag_seconds=400)
     late = hubspot.add(first="Ada")
+    hubspot.control.set_clock("hubspot", 300)
     pages = list(provider.changes(cursor, ["firstname"]))
     assert late not in ids_in(pages)
     hubspot.control.change_settings("hubspot", search_lag_seconds=0)

@@ -118,7 +118,8 @@ def test_salesforce_values_become_canonical(raw: object, value: Value) -> None:
 @pytest.mark.parametrize(
     ("raw", "kind", "value"),
     [
-        ("12.50", FieldType.NUMBER, 12.5), ("0", FieldType.NUMBER, 0), ("", FieldType.NUMBER, None), (None, FieldType.STRING, None),
+        ("12.50", FieldType.NUMBER, 12.5), ("0", FieldType.NUMBER, 0), ("", FieldType.NUMBER, None),
+        (None, FieldType.STRING, None),
         ("true", FieldType.BOOLEAN, True), ("false", FieldType.BOOLEAN, False), ("false", FieldType.STRING, "false"),
         ("2026-05-14", FieldType.DATE, "2026-05-14"), ("1778716800000", FieldType.DATE, "2026-05-14"),
         ("2026-05-14T09:30:00.000Z", FieldType.DATETIME, "2026-05-14T09:30:00Z"), ("a;b", FieldType.STRING, "a;b"),
