@@ -6,7 +6,6 @@ Each mapping is one transaction that holds the change and its ledger row; merges
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -121,16 +120,16 @@ def _hindrance(
         # An opt-out that was never given is no answer, so it counts as empty.
         filled = contact.do_not_call if field == "do_not_call" else contact.value(field) is not None
         return (Outcome.KEPT, "The field already has a value.") if filled else None
-    if _set_later(contact.sources.get(field, {}), mapping, conversation):
-        return Outcome.SKIPPED, "A later conversation has set the field."
+    if ledger.decided_later(conversation, field) or _set_by_later_mapping(
+        contact.sources.get(field, {}), mapping, conversation
+    ):
+        return Outcome.SKIPPED, "A later conversation or mapping has set the field."
     return None
 
 
-def _set_later(source: Mapping[str, Any], mapping: AnalysisMapping, conversation: Conversation) -> bool:
-    if source.get("kind") != "conversation" or not source.get("at_started"):
-        return False
-    setter = datetime.fromisoformat(source["at_started"])
-    if source.get("conversation") == conversation.key:
-        # Within one conversation the mappings' order decides, also when a value came late.
-        return int(source.get("position", 0)) > mapping.position
-    return setter > conversation.moment
+def _set_by_later_mapping(
+    source: Mapping[str, Any], mapping: AnalysisMapping, conversation: Conversation
+) -> bool:
+    """Within one conversation the mappings' order decides, also when a value came late."""
+    own = source.get("kind") == "conversation" and source.get("conversation") == conversation.key
+    return own and int(source.get("position", 0)) > mapping.position

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models.functions import Coalesce
+
 from activity.models import AppliedMapping, Conversation
 from contacts.changes import Source, Written, lock_contacts
 from contacts.models import Contact
@@ -67,3 +69,15 @@ def outcome_of(written: Written) -> tuple[Outcome, str]:
     for error in written.refused.values():
         return (Outcome.KEPT if error.reason == "opt_out_kept" else Outcome.SKIPPED), str(error)
     return (Outcome.WRITTEN if written.changed else Outcome.UNCHANGED), ""
+
+
+def decided_later(conversation: Conversation, field: str) -> bool:
+    """Whether a conversation that took place later has already said what the contact's field holds.
+
+    Asked of the ledger, not of the field's source: a later conversation that found its own value there decided too.
+    """
+    others = Conversation.objects.filter(contact=conversation.contact_id)
+    others = others.annotate(took_place=Coalesce("started_at", "ended_at", "created_at"))
+    later = others.filter(took_place__gt=conversation.moment)
+    said = [Outcome.WRITTEN, Outcome.UNCHANGED]
+    return later.filter(applied__contact_field=field, applied__outcome__in=said).exists()

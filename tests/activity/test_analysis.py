@@ -144,7 +144,29 @@ def test_an_older_conversation_does_not_overwrite_what_a_newer_one_set(mapping):
     settle()
     assert ada().value("notes") == "New."
     row = AppliedMapping.objects.get(conversation__key="call_old")
-    assert (row.outcome, row.reason) == ("skipped", "A later conversation has set the field.")
+    assert (row.outcome, row.reason) == ("skipped", "A later conversation or mapping has set the field.")
+
+
+def test_a_newer_conversation_that_found_its_own_value_there_has_decided_too(mapping):
+    mapping("topic", "notes")
+    known(notes="New.")
+    deliver(analyzed("call_new", topic="New."))
+    settle()
+    older = analyzed("call_old", topic="Old.")
+    older["call"]["start_timestamp"] = START - 86_400_000
+    deliver(older)
+    settle()
+    assert ada().value("notes") == "New."
+
+
+def test_a_value_that_came_late_does_not_overturn_the_order_of_the_mappings(mapping):
+    mapping("first", "notes", position=1)
+    mapping("second", "notes", position=2)
+    deliver({"event": "call_analyzed", "call": call(call_analysis=analysis(second="Second."))})
+    settle()
+    deliver(analyzed(first="First.", second="Second."))
+    settle()
+    assert ada().value("notes") == "Second."
 
 
 def test_a_newer_conversation_and_a_persons_edit_are_overwritten(mapping):

@@ -1,6 +1,7 @@
 """Folding is a pure table: later stages add, blanks erase nothing, order and repetition do not matter."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -53,7 +54,8 @@ def test_any_order_and_any_repetition_end_in_the_clean_state(three, data):
     known = [event(stage, **subject) for stage, subject in zip(STAGE, three, strict=True)]
     clean = fold({}, known)
     arrivals = data.draw(st.lists(st.sampled_from(known), max_size=4)) + data.draw(st.permutations(known))
-    state, seen = {}, []
+    state: dict[str, Any] = {}
+    seen: list[Event] = []
     for arrival in arrivals:
         seen = [one for one in known if one in [*seen, arrival]]
         state = fold(state, seen)

@@ -68,7 +68,7 @@ def test_an_answer_that_was_cut_off_keeps_both_texts(llm):
 def test_a_slow_llm_is_not_waited_for(llm):
     llm.settings |= {"mode": "slow", "delay_seconds": 1.0}
     result = merge_texts("Notes", "", OLD, NEW, timeout=0.1, repeats=0)
-    assert (result.text, result.merged, result.cost) == (BOTH, False, 0)
+    assert (result.text, result.merged, result.cost) == (BOTH, False, Decimal(0))
     assert "in time" in result.reason
 
 
@@ -84,7 +84,7 @@ def test_an_llm_that_cannot_be_asked_keeps_both_texts_and_costs_nothing(llm, set
     for name, value in change.items():
         setattr(settings, name, value)
     result = merge_texts("Notes", "", OLD, NEW, repeats=0)
-    assert (result.text, result.merged, result.cost) == (BOTH, False, 0)
+    assert (result.text, result.merged, result.cost) == (BOTH, False, Decimal(0))
     assert word in result.reason
 
 
