@@ -20,6 +20,9 @@ from integrations.providers.setup import Setup
 
 log = structlog.get_logger(__name__)
 SCHEMA_AGE = timedelta(days=1)
+_GIVEN = (
+    "name", "tenant_url", "credentials", "token", "status", "status_reason", "paused_until", "pause_reason", "updated_at",
+)  # fmt: skip
 
 
 class ConnectionTokens:
@@ -54,6 +57,8 @@ def setup_for(connection: Connection) -> Setup:
         secrets=connection.credentials,
         region=region_of(connection),
         allow_insecure=settings.CRMSYNC_ALLOW_INSECURE_CRM_URLS,
+        web_base=connection.web_base,
+        field_types={name: field.type for name, field in connection.external_fields().items()},
         options={key: str(value) for key, value in connection.options.items()},
         tokens=ConnectionTokens(connection),
         report_quota=lambda quota: _record_quota(connection, quota),
@@ -90,8 +95,11 @@ def test_connection(connection: Connection) -> bool:
     except ProviderError as error:
         record_failure(connection, error, checked=True)
         return False
-    Connection.objects.filter(pk=connection.pk).update(
-        account_name=account.name[:200], checked_at=timezone.now()
+    _write(
+        connection,
+        account_name=account.name[:200],
+        web_base=account.web_base[:255],
+        checked_at=timezone.now(),
     )
     record_success(connection)
     connection.refresh_from_db()
@@ -125,7 +133,8 @@ def forget_token(connection: Connection) -> None:
     connection.status = ConnectionStatus.NOT_CONNECTED
     connection.status_reason = ""
     connection.paused_until, connection.pause_reason = None, ""
-    connection.save()
+    # Workers write to the same row: of one that exists, only what an operator gives is stored.
+    connection.save(update_fields=_GIVEN if connection.pk else None)
 
 
 def record_success(connection: Connection) -> None:

@@ -123,6 +123,7 @@ class Connection(models.Model):
     )
     status_reason = models.CharField(max_length=300, blank=True, editable=False)
     account_name = models.CharField(max_length=200, blank=True, editable=False)
+    web_base = models.CharField(max_length=255, blank=True, editable=False, help_text="Where people see records.")
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
     pause_reason = models.CharField(max_length=300, blank=True, editable=False)
