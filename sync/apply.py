@@ -14,7 +14,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from contacts.changes import Edit, Source, change_contacts, change_numbers, create_contacts, lock_contacts
+from contacts.changes import Edit, Source, change_contacts, create_contacts, lock_contacts
 from contacts.models import Contact, snapshot
 from contacts.values import Value
 from integrations.connections import region_of
@@ -25,6 +25,7 @@ from mappings.rules import Plan, pack, plan, unpack
 from sync import issues, removal
 from sync.identity import Incoming, Known, Match, Step, match, read_number, waves
 from sync.models import ExternalRecord, PendingPush, RecordState
+from sync.numbers import WAITS, follow_numbers
 from sync.touch import want_pushes
 
 _LINK_FIELDS = [
@@ -64,7 +65,7 @@ def applying(connection: Connection, rules: Rules, run_ref: str) -> Applying:
 def apply_records(ctx: Applying, records: Sequence[Record]) -> None:
     """Apply records to contacts and links. Call it inside a transaction, with a chunk of at most a few hundred."""
     removal.follow(ctx, records)
-    incoming = [_incoming(ctx, record) for record in records if not record.deleted]
+    incoming = [_incoming(ctx, record) for record in _live(records)]
     fresh = _without_unchanged(ctx, incoming)
     for wave in waves(fresh):
         _apply_wave(ctx, wave)
@@ -74,6 +75,17 @@ def fingerprint(rules: Rules, values: Mapping[str, Value]) -> str:
     """A digest of the mapped values as read and of the rules: equal means that nothing has to be planned."""
     raw = json.dumps([rules.version, sorted(values.items())], ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(raw.encode(), digest_size=16).hexdigest()
+
+
+def _live(records: Sequence[Record]) -> list[Record]:
+    """The records that have not ended; of one listed both ways, its later state counts."""
+    ended = {record.external_id: record.modified for record in records if record.deleted}
+
+    def outlived(record: Record) -> bool:
+        end = ended.get(record.external_id)
+        return end is not None and record.modified is not None and record.modified > end
+
+    return [r for r in records if not r.deleted and (r.external_id not in ended or outlived(r))]
 
 
 def _incoming(ctx: Applying, record: Record) -> Incoming:
@@ -98,14 +110,34 @@ def _without_unchanged(ctx: Applying, incoming: Sequence[Incoming]) -> list[Inco
 
 def _apply_wave(ctx: Applying, wave: Sequence[Incoming]) -> None:
     known = _load(ctx, wave)
-    matches = [match(ctx.connection, row, known) for row in wave]
-    matches = [found for found in matches if not _left_to_push(ctx, found)]
-    _move_numbers(ctx, matches, known)
+    found = [match(ctx.connection, row, known) for row in wave]
+    kept = _without_stale(ctx, [one for one in found if one.step is Step.KEEP])
+    # A number that its owner leaves in this very wave is free for others: linked records go first.
+    known, moved, waiting = follow_numbers(ctx, kept, known)
+    others = [match(ctx.connection, one.incoming, known) for one in found if one.step is not Step.KEEP]
+    matches, later = _one_each([*kept, *others])
     links: list[ExternalRecord | None] = []
-    links += [_skip(ctx, found) for found in matches if found.step in {Step.SKIP, Step.IGNORE}]
-    links += _apply_matches(ctx, [found for found in matches if found.contact is not None])
-    links += _create(ctx, [found for found in matches if found.step is Step.CREATE])
+    links += [_skip(ctx, one) for one in matches if one.step in {Step.SKIP, Step.IGNORE}]
+    links += _apply_matches(ctx, [one for one in matches if one.contact is not None], moved, waiting)
+    links += _create(ctx, [one for one in matches if one.step is Step.CREATE])
     save_links([link for link in links if link is not None])
+    if later:
+        _apply_wave(ctx, [one.incoming for one in later])
+
+
+def _one_each(matches: Sequence[Match]) -> tuple[list[Match], list[Match]]:
+    """Split so that every contact is written once; the rest is decided anew afterwards."""
+    now: list[Match] = []
+    later: list[Match] = []
+    taken: set[int] = set()
+    for found in matches:
+        if found.contact is None or found.contact.pk not in taken:
+            now.append(found)
+        else:
+            later.append(found)
+        if found.contact is not None:
+            taken.add(found.contact.pk)
+    return now, later
 
 
 def _load(ctx: Applying, wave: Sequence[Incoming]) -> Known:
@@ -126,59 +158,21 @@ def _load(ctx: Applying, wave: Sequence[Incoming]) -> Known:
     return Known(by_external, {c.phone_number: c for c in contacts.values()}, contacts, holders)
 
 
-def _left_to_push(ctx: Applying, found: Match) -> bool:
-    """Whether what was read may be older than what a push wrote: such a record is left to the push, which reads it anew."""
-    link = found.link
-    if link is None or found.step is not Step.KEEP:
-        return False
-    now = timezone.now()
+def _without_stale(ctx: Applying, kept: Sequence[Match]) -> list[Match]:
+    """Leave out what may be older than what a push wrote: such a record is left to the next push, which reads it anew."""
+    ids = {found.contact.pk for found in kept if found.contact}
     pushing = PendingPush.objects.filter(
-        connection=ctx.connection, contact_id=link.contact_id or 0, claimed_until__gt=now
+        connection=ctx.connection, contact_id__in=ids, claimed_until__gt=timezone.now()
     )
-    if link.push_epoch > ctx.epoch or pushing.exists():
-        ctx.counts["left_to_push"] += 1
-        return True
-    return False
-
-
-def _move_numbers(ctx: Applying, matches: Sequence[Match], known: Known) -> None:
-    """Follow phone numbers that changed in the CRM, swaps included; a number that another contact keeps is a clash."""
-    moves: dict[int, str] = {}
-    for found in matches:
-        link, number = found.link, found.incoming.number
-        changed = found.step is Step.KEEP and link is not None and number and number != link.number
-        if changed and found.contact is not None and number != found.contact.phone_number:
-            moves[found.contact.pk] = number
-    while clash := next((pk for pk, number in moves.items() if _held(number, moves, known)), None):
-        _report_clash(ctx, known.contacts[clash])
-        del moves[clash]
-    for found in matches:
-        if found.contact is not None and found.contact.pk in moves:
-            issues.resolve(ctx.connection, kind="phone_clash", contact=found.contact)
-    if moves:
-        source = Source(
-            "crm", ctx.run_ref, ctx.connection.name, {"connection": ctx.connection.pk}, urgent=False
-        )
-        change_numbers(moves, source=source)
-        for pk, contact in lock_contacts(moves).items():
-            known.contacts[pk].phone_number = contact.phone_number
-            known.contacts[pk].sources = contact.sources
-
-
-def _held(number: str, moves: Mapping[int, str], known: Known) -> bool:
-    holder = known.by_number.get(number)
-    return holder is not None and holder.pk not in moves
-
-
-def _report_clash(ctx: Applying, contact: Contact) -> None:
-    issues.report(
-        ctx.connection,
-        "phone_clash",
-        contact=contact,
-        message="The phone number changed in the CRM to one that another contact has.",
-        advice="Correct the number in the CRM, or merge the two contacts if they are one person.",
-    )
-    ctx.counts["phone_clash"] += 1
+    busy = set(pushing.values_list("contact_id", flat=True))
+    stale = {
+        found.link.contact_id
+        for found in kept
+        if found.link and (found.link.push_epoch > ctx.epoch or found.link.contact_id in busy)
+    }
+    ctx.counts["left_to_push"] += len(stale)
+    want_pushes(ctx.connection, stale, reread=True)
+    return [found for found in kept if found.link and found.link.contact_id not in stale]
 
 
 def _skip(ctx: Applying, found: Match) -> ExternalRecord | None:
@@ -189,18 +183,26 @@ def _skip(ctx: Applying, found: Match) -> ExternalRecord | None:
     link = found.link or ExternalRecord(connection=ctx.connection, external_id=record.external_id)
     link.state, link.reason, link.contact = RecordState.SKIPPED, found.reason, None
     link.number, link.remote_modified_at = found.incoming.number, record.modified
+    link.settled, link.skipped_fields, link.fingerprint = {}, {}, ""
     return link
 
 
-def _apply_matches(ctx: Applying, matches: Sequence[Match]) -> list[ExternalRecord | None]:
+def _apply_matches(
+    ctx: Applying, matches: Sequence[Match], moved: set[int], waiting: set[int]
+) -> list[ExternalRecord | None]:
     links: list[ExternalRecord | None] = []
     edits: list[Edit] = []
     pushes: list[int] = []
+    decided: list[int] = []
     for found in matches:
         assert found.contact is not None  # noqa: S101 - chosen by the caller
+        asked = found.step is Step.KEEP and found.link is not None and not found.link.fingerprint
         link, made = _plan_match(ctx, found)
+        _mark(link, waits=found.contact.pk in waiting)
         if made.pushes:
             pushes.append(found.contact.pk)
+        if asked and not made.asks:
+            decided.append(found.contact.pk)
         links += [link, _release(found)]
         cleared = _values_of_loser(ctx, found)
         values = {**dict.fromkeys(cleared), **made.changes}
@@ -210,13 +212,14 @@ def _apply_matches(ctx: Applying, matches: Sequence[Match]) -> list[ExternalReco
         ask(ctx.connection, found.contact, made)
     locked = {found.contact.pk: found.contact for found in matches if found.contact is not None}
     written = change_contacts(locked, edits, source=Source("crm"))
-    ctx.counts["updated"] += sum(1 for row in written if row.changed)
-    changed = {row.contact.pk for row in written if row.changed}
+    changed = {row.contact.pk for row in written if row.changed} | moved
+    ctx.counts["updated"] += len(changed)
     ctx.counts["unchanged"] += sum(
         1
         for found in matches
         if found.step is Step.KEEP and found.contact and found.contact.pk not in changed
     )
+    no_longer_asked(ctx.connection, decided)
     want_pushes(ctx.connection, pushes)
     return links
 
@@ -225,7 +228,9 @@ def _plan_match(ctx: Applying, found: Match) -> tuple[ExternalRecord, Plan]:
     record, contact = found.incoming.record, found.contact
     assert contact is not None  # noqa: S101 - chosen by the caller
     link = found.link or ExternalRecord(connection=ctx.connection, external_id=record.external_id)
-    settled = unpack(link.settled) if found.step is Step.KEEP else {}
+    if found.step is not Step.KEEP:
+        link.settled, link.skipped_fields = {}, {}
+    settled = unpack(link.settled)
     local = snapshot(contact) | dict.fromkeys(_values_of_loser(ctx, found))
     made = plan(ctx.rules.fields, settled, local, record.values, outranked=outranked(ctx, contact))
     if ctx.seen:
@@ -248,9 +253,20 @@ def settle(link: ExternalRecord, made: Plan, rules: Rules, record: Record) -> No
     keys = {rule.key for rule in rules.fields}
     pairs = {key: pair for key, pair in unpack(link.settled).items() if key in keys} | made.settle
     link.settled = pack(pairs)
-    link.skipped_fields = made.skipped
+    # A reason stays on record until its field is decided anew.
+    decided = {*made.settle, *(key for key, _ in made.settle_pushed.values())}
+    kept = {key: why for key, why in link.skipped_fields.items() if key in {*keys, WAITS} - decided}
+    link.skipped_fields = {key: why for key, why in kept.items() if why != "hidden"} | made.skipped
     link.remote_modified_at = record.modified or link.remote_modified_at
     link.fingerprint = "" if made.asks else fingerprint(rules, record.values)
+
+
+def _mark(link: ExternalRecord, *, waits: bool) -> None:
+    """Whether the contact waits for the record's number: then the record is looked at again whenever it is read."""
+    link.skipped_fields.pop(WAITS, None)
+    if waits:
+        link.skipped_fields[WAITS] = "phone_clash"
+        link.fingerprint = ""
 
 
 def outranked(ctx: Applying, contact: Contact) -> frozenset[str]:
@@ -274,6 +290,12 @@ def ask(connection: Connection, contact: Contact, made: Plan) -> None:
                 detail={"key": clash.key, "external_field": clash.external_field},
                 count=1,
             )
+
+
+def no_longer_asked(connection: Connection, contact_ids: Sequence[int]) -> None:
+    """Close the questions of contacts whose plans hold none any more."""
+    if contact_ids:
+        issues.resolve(connection, kind="conflict", contact_id__in=contact_ids)
 
 
 def _values_of_loser(ctx: Applying, found: Match) -> list[str]:
@@ -320,7 +342,7 @@ def _create(ctx: Applying, matches: Sequence[Match]) -> list[ExternalRecord]:
         link = found.link or ExternalRecord(connection=ctx.connection, external_id=record.external_id)
         if ctx.seen:
             ctx.seen(record, None, made)
-        link.settled = {}
+        link.settled, link.skipped_fields = {}, {}
         settle(link, made, ctx.rules, record)
         link.state, link.reason, link.number = RecordState.LINKED, "", found.incoming.number
         rows.append({"phone_number": found.incoming.number, **made.changes})
@@ -336,8 +358,8 @@ def _create(ctx: Applying, matches: Sequence[Match]) -> list[ExternalRecord]:
     return links
 
 
-def save_links(links: Sequence[ExternalRecord]) -> None:
-    """Write links in at most two statements. A contact's old link lets go before the new one takes hold."""
+def save_links(links: Sequence[ExternalRecord], *also: str) -> None:
+    """Write links in at most three statements, `also` these columns. A contact's old link lets go before a new one holds."""
     now = timezone.now()
     for link in links:
         link.updated_at = now
@@ -346,6 +368,10 @@ def save_links(links: Sequence[ExternalRecord]) -> None:
     holding = [link for link in old if link.contact_id is not None]
     for rows in (letting_go, holding):
         ExternalRecord.objects.bulk_create(
-            rows, batch_size=500, update_conflicts=True, unique_fields=["id"], update_fields=_LINK_FIELDS
+            rows,
+            batch_size=500,
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=[*_LINK_FIELDS, *also],
         )
     ExternalRecord.objects.bulk_create([link for link in links if not link.pk], batch_size=500)

@@ -69,6 +69,15 @@ def _choose(connection: Connection, contact: Contact, candidates: Sequence[Recor
         )
     )
     free = [record for record in candidates if record.external_id not in used]
+    if candidates and not free:
+        issues.report(
+            connection,
+            "record_taken",
+            contact=contact,
+            message="The CRM record with this contact's number is linked to another contact.",
+            advice="Correct the number in the CRM, or merge the two contacts if they are one person.",
+            count=1,
+        )
     if len(free) > 1 and connection.duplicate_policy == DuplicatePolicy.ASK:
         issues.report(
             connection,
@@ -116,6 +125,9 @@ def _send(connection: Connection, provider: Provider, rules: Rules, links: Seque
         for link, outcome in zip(sending, outcomes, strict=True):
             if link.contact_id in locked:
                 _settle(connection, link, locked[link.contact_id], outcome, pairs)
+    troubles = {id(o.error): o.error for o in outcomes if isinstance(o.error, RateLimited | NeedsAttention)}
+    for error in troubles.values():
+        record_failure(connection, error)
 
 
 def _settle(
@@ -126,24 +138,11 @@ def _settle(
     pairs: Mapping[int, dict[str, object]],
 ) -> None:
     if outcome.ok and outcome.external_id:
-        known = ExternalRecord.objects.filter(connection=connection, external_id=outcome.external_id).exclude(
-            pk=link.pk
-        )
-        known.filter(contact=None).delete()
-        link.state, link.external_id, link.number = (
-            RecordState.LINKED,
-            outcome.external_id,
-            contact.phone_number,
-        )
-        link.settled, link.create_sent_at, link.created_here = pairs[link.pk], None, outcome.created
-        link.save()
-        issues.resolve(connection, kind="create_rejected", contact=contact)
+        _created(connection, link, contact, outcome, pairs[link.pk])
     elif isinstance(outcome.error, OutcomeUnknown):
         return
     elif isinstance(outcome.error, Transient | NeedsAttention):
-        ExternalRecord.objects.filter(pk=link.pk).update(create_sent_at=None)
-        if isinstance(outcome.error, RateLimited | NeedsAttention):
-            record_failure(connection, outcome.error)
+        ExternalRecord.objects.filter(pk=link.pk, state=RecordState.CREATING).update(create_sent_at=None)
     else:
         link.delete()
         issues.report(
@@ -153,3 +152,35 @@ def _settle(
             message=f"The CRM refused to create the record: {outcome.error.message if outcome.error else 'no reason given'}",
             advice="Mend the cause in the CRM or the mapping; it is tried again after the next conversation.",
         )
+
+
+def _created(
+    connection: Connection,
+    link: ExternalRecord,
+    contact: Contact,
+    outcome: Outcome,
+    settled: Mapping[str, object],
+) -> None:
+    """Link the record that the CRM has made, or name the one it had already."""
+    rows = ExternalRecord.objects.filter(connection=connection, external_id=outcome.external_id)
+    rows.filter(contact=None).exclude(pk=link.pk).delete()
+    holder = rows.first()
+    if holder is not None and holder.contact_id != contact.pk:
+        link.delete()
+        issues.report(
+            connection,
+            "record_taken",
+            contact=contact,
+            external_id=outcome.external_id or "",
+            message="The CRM answered with a record that is linked to another contact.",
+            advice="Merge the two contacts if they are one person.",
+        )
+        return
+    if holder is None:
+        link.settled, link.state, link.external_id = dict(settled), RecordState.LINKED, outcome.external_id
+        link.number = contact.phone_number
+    else:
+        link = holder  # an inbound sync has seen it first and knows more of it than we sent
+    link.create_sent_at, link.created_here = None, outcome.created
+    link.save()
+    issues.resolve(connection, kind__in=("create_rejected", "create_failed", "record_taken"), contact=contact)

@@ -139,6 +139,8 @@ def _takes_over(connection: Connection, record: Record, holder: ExternalRecord) 
 
 
 def _revived(link: ExternalRecord, record: Record) -> bool:
+    if link.reason == "missing":
+        return True  # it was only hidden from us
     if record.modified is None or link.remote_modified_at is None:
         return False
     return record.modified > link.remote_modified_at

@@ -46,7 +46,7 @@ def report(
         "last_at": timezone.now(),
     }
     with transaction.atomic():
-        Connection.objects.select_for_update().only("pk").get(pk=connection.pk)
+        Connection.objects.select_for_update(no_key=True).only("pk").get(pk=connection.pk)
         issue = SyncIssue.objects.filter(**key, state__in=OPEN).first()
         if issue is None:
             return SyncIssue.objects.create(**key, **words, count=count or 1)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from integrations.connections import (
@@ -39,12 +39,17 @@ from sync.runs import WORKABLE, finish
 log = structlog.get_logger(__name__)
 CHUNK = 200
 STRETCH = 10.0
+PATIENCE = 60.0
 LEASE = timedelta(minutes=3)
 _WORDS = {
     "no_phone": ("have no phone number", "Fill in the mapped phone field in the CRM, or map another one."),
     "bad_phone": ("have a phone number that is not valid", "Correct the numbers in the CRM, or set the connection's country."),
     "duplicate_number": ("share their number with a linked record", "Merge the records in the CRM, if they are one person."),
 }  # fmt: skip
+
+
+class _Taken(Exception):
+    """The run is somebody else's by now: ended, or claimed again after our lease."""
 
 
 def pull_some() -> int:
@@ -65,15 +70,23 @@ def work_on(run: SyncRun) -> bool:
 
 
 def run_now(run: SyncRun, progress: Callable[[SyncRun], None] | None = None) -> SyncRun:
-    """Work on a run in this process until it ends or needs to wait; `progress` is called after each stretch."""
-    while run.state in WORKABLE and Connection.objects.filter(pk=run.connection_id, enabled=True).exists():
+    """Work on a run in this process until it ends, or has to wait for more than a minute; `progress` sees each stretch."""
+    while run.state in WORKABLE and (wait := _waits(run)) <= PATIENCE:
         if not work_on(run):
-            wait = (run.next_attempt_at - timezone.now()).total_seconds()
             time.sleep(min(max(wait, 0.2), 5.0))
         run.refresh_from_db()
         if progress:
             progress(run)
     return run
+
+
+def _waits(run: SyncRun) -> float:
+    """Seconds until the run can go on; without end where its connection is off."""
+    connection = Connection.objects.only("enabled", "paused_until").get(pk=run.connection_id)
+    if not connection.enabled:
+        return float("inf")
+    when = max(run.next_attempt_at, connection.paused_until or run.next_attempt_at)
+    return (when - timezone.now()).total_seconds()
 
 
 def check_rules(rules: Rules) -> None:
@@ -93,7 +106,9 @@ def _claim(pk: int | None = None) -> SyncRun | None:
     if pk is not None:
         due = due.filter(pk=pk)
     for candidate in due.order_by("next_attempt_at", "id").values_list("pk", flat=True)[:5]:
-        taken = SyncRun.objects.filter(free, pk=candidate, state__in=WORKABLE).update(claimed_until=now + LEASE)
+        taken = SyncRun.objects.filter(free, pk=candidate, state__in=WORKABLE).update(
+            claimed_until=now + LEASE
+        )
         if taken:
             return SyncRun.objects.select_related("connection").get(pk=candidate)
     return None
@@ -109,6 +124,8 @@ def _work(run: SyncRun) -> None:
             check_rules(rules)
             _start(run)
             _pages(run, provider, rules)
+    except _Taken:
+        log.info("run_taken", run=run.pk)
     except ConfigError as error:
         # A field may have gone since the schema was cached: with a fresh one the other mappings can go on.
         _retry_with_fresh_schema(run, error)
@@ -116,13 +133,15 @@ def _work(run: SyncRun) -> None:
         _stumble(run, error)
     except Exception:
         log.exception("run_broke", run=run.pk)
-        finish(
-            run,
-            RunState.FAILED,
-            code="internal",
-            error="The run met an error of our own. The server's log has the details.",
-        )
+        words = "The run met an error of our own. The server's log has the details."
+        if _mine(run).exists():
+            finish(run, RunState.FAILED, code="internal", error=words)
         raise
+
+
+def _mine(run: SyncRun) -> QuerySet[SyncRun]:
+    """The run's row as long as our lease is the last one given."""
+    return SyncRun.objects.filter(pk=run.pk, state__in=WORKABLE, claimed_until=run.claimed_until)
 
 
 def _retry_with_fresh_schema(run: SyncRun, error: ConfigError) -> None:
@@ -154,7 +173,7 @@ def _pages(run: SyncRun, provider: Provider, rules: Rules) -> None:
             _complete(run, rules)
             return
         if time.monotonic() > until:
-            SyncRun.objects.filter(pk=run.pk).update(claimed_until=None, next_attempt_at=timezone.now())
+            _mine(run).update(claimed_until=None, next_attempt_at=timezone.now())
             return
         ctx = applying(run.connection, rules, run.ref)
     raise ProviderError("The listing ended without a last page.", code="no_last_page")
@@ -167,40 +186,41 @@ def _apply_page(run: SyncRun, ctx: Applying, page: Page) -> None:
 
 
 def _apply_chunk(run: SyncRun, ctx: Applying, chunk: Sequence[Record], done: Page | None) -> None:
-    """One chunk, one short transaction; the page's cursor goes with its last one. A raced creation is tried again."""
+    """One chunk, one short transaction; the page's cursor goes with its last one. What a race upset is tried again."""
     for attempt in range(4):
         ctx.counts = Counter()
+        until = timezone.now() + LEASE
         try:
             with transaction.atomic():
                 apply_records(ctx, chunk)
-                _progress(run, ctx.counts, len(chunk), done)
+                _progress(run, ctx.counts, len(chunk), done, until)
+            run.claimed_until = until
             return
-        except IntegrityError:
-            # Another connection or a conversation created one of these contacts meanwhile: now it can be found.
+        except (IntegrityError, OperationalError):
+            # Another connection or a conversation created one of these contacts meanwhile: now it can be found. Or the
+            # database broke a deadlock with it.
             if attempt == 3:
                 raise
-            run.refresh_from_db(fields=["counts", "done", "cursor", "total"])
+            run.refresh_from_db(fields=["counts", "done", "cursor", "total", "attempts"])
 
 
-def _progress(run: SyncRun, counts: Counter[str], records: int, done: Page | None) -> None:
+def _progress(run: SyncRun, counts: Counter[str], records: int, done: Page | None, until: datetime) -> None:
+    """Store how far the run is and lengthen its lease. Raises _Taken where it is no longer ours."""
     run.count(**counts)
     run.done += records
-    run.claimed_until = timezone.now() + LEASE
     if done is not None:
         run.cursor, run.total = done.cursor, done.total or run.total
         run.attempts = 0
-    held = SyncRun.objects.filter(pk=run.pk, state=RunState.RUNNING)
-    fields = {
-        name: getattr(run, name)
-        for name in ("counts", "done", "claimed_until", "cursor", "total", "attempts")
-    }
-    if not held.update(**fields):
-        raise ProviderError("The run was ended by somebody else.", code="run_taken")
+    fields = {name: getattr(run, name) for name in ("counts", "done", "cursor", "total", "attempts")}
+    if not _mine(run).filter(state=RunState.RUNNING).update(**fields, claimed_until=until):
+        raise _Taken
 
 
 def _complete(run: SyncRun, rules: Rules) -> None:
     connection, now = run.connection, timezone.now()
     with transaction.atomic():
+        if not _mine(run).select_for_update().exists():
+            raise _Taken
         first = {"first_full_run_at": now} if connection.first_full_run_at is None else {}
         Connection.objects.filter(pk=connection.pk).update(cursor=run.cursor, **first)
         _report_skipped(connection)
@@ -241,14 +261,13 @@ def _report_skipped(connection: Connection) -> None:
 
 def _stumble(run: SyncRun, error: ProviderError) -> None:
     """What an error means for the run: wait and go on, or end with the reason."""
-    run.refresh_from_db(fields=["state", "attempts"])
-    if not run.open:
+    if not _mine(run).exists():
         return
     if isinstance(error, RateLimited):
         record_failure(run.connection, error)
         _release(run, timezone.now() + timedelta(seconds=error.retry_after), error)
     elif isinstance(error, Transient) and run.attempts + 1 < MAX_ATTEMPTS:
-        SyncRun.objects.filter(pk=run.pk).update(attempts=F("attempts") + 1)
+        _mine(run).update(attempts=F("attempts") + 1)
         _release(run, next_attempt(run.attempts + 1), error)
     else:
         if isinstance(error, NeedsAttention):
@@ -274,6 +293,6 @@ def _stumble(run: SyncRun, error: ProviderError) -> None:
 
 
 def _release(run: SyncRun, when: datetime, error: ProviderError) -> None:
-    SyncRun.objects.filter(pk=run.pk).update(
+    _mine(run).update(
         claimed_until=None, next_attempt_at=when, error_code=error.code[:64], error=error.message[:500]
     )

@@ -28,10 +28,11 @@ def follow(ctx: Applying, records: Sequence[Record]) -> None:
     deleted = {r.external_id: r for r in records if r.deleted and r.external_id not in merges}
     ids = [*merges, *(winner for winner in merges.values() if winner), *deleted]
     rows = ExternalRecord.objects.filter(connection=ctx.connection, external_id__in=ids)
-    links = {row.external_id: row for row in rows}
-    if not links:
+    known = list(rows.values_list("contact_id", flat=True)) if ids else []
+    if not known:
         return
-    lock_contacts({row.contact_id for row in links.values() if row.contact_id})
+    lock_contacts({pk for pk in known if pk})
+    links = {row.external_id: row for row in rows.all()}
     for loser, winner in merges.items():
         if loser in links and winner and links[loser].state != RecordState.GONE:
             relink(ctx, links, loser, winner)
@@ -46,7 +47,7 @@ def relink(ctx: Applying, links: dict[str | None, ExternalRecord], loser: str, w
     ctx.counts["merged"] += 1
     kept = links.get(winner)
     if kept is not None and kept.contact_id is not None:
-        _end(link)
+        _end(link, "merged")
         return
     if kept is not None:
         kept.delete()
@@ -59,11 +60,14 @@ def relink(ctx: Applying, links: dict[str | None, ExternalRecord], loser: str, w
 
 
 def bury(ctx: Applying, link: ExternalRecord, record: Record | None) -> None:
-    """Carry out the connection's delete policy; the row stays as a tombstone, so that a late update revives nothing."""
+    """Carry out the connection's delete policy; the row stays as a tombstone, so that a late update revives nothing.
+
+    A record that is merely not there any more (None) may be hidden from us: its contact stays, whatever the policy.
+    """
     contact_id = link.contact_id
-    _end(link, record)
+    _end(link, "deleted" if record else "missing", record)
     ctx.counts["deleted"] += 1
-    if contact_id is None:
+    if contact_id is None or record is None:
         return
     if ctx.connection.delete_policy == DeletePolicy.DELETE:
         Contact.objects.filter(pk=contact_id).delete()
@@ -76,10 +80,10 @@ def forget_aliases(numbers: Sequence[str]) -> None:
     ContactAlias.objects.filter(phone_number__in=numbers).delete()
 
 
-def _end(link: ExternalRecord, record: Record | None = None) -> None:
+def _end(link: ExternalRecord, reason: str, record: Record | None = None) -> None:
     PendingPush.objects.filter(connection_id=link.connection_id, contact_id=link.contact_id or 0).delete()
-    link.contact, link.state, link.settled, link.fingerprint = None, RecordState.GONE, {}, ""
-    link.reason = "merged" if record is None else "deleted"
+    link.contact, link.state, link.reason = None, RecordState.GONE, reason
+    link.settled, link.skipped_fields, link.fingerprint = {}, {}, ""
     if record is not None and record.modified:
         link.remote_modified_at = record.modified
     link.save()

@@ -31,24 +31,28 @@ def request_run(
 
     `trigger` is "manual" or "cron"; `by` names the person or key. Raises RunOpen when one is queued or running.
     """
-    full = full or not connection.cursor
+    cursor = Connection.objects.values_list("cursor", flat=True).get(pk=connection.pk)
+    full = full or not cursor
     run = SyncRun(
         connection=connection,
         kind=SyncRun.Kind.FULL if full else SyncRun.Kind.INCREMENTAL,
         trigger=trigger,
         requested_by=by[:150],
-        cursor_before=connection.cursor,
-        cursor="" if full else connection.cursor,
+        cursor_before=cursor,
+        cursor="" if full else cursor,
     )
-    try:
-        with transaction.atomic():
-            run.save()
-    except IntegrityError:
-        raise RunOpen(
-            SyncRun.objects.select_related("connection").get(connection=connection, state__in=OPEN)
-        ) from None
-    wake()
-    return run
+    for _ in range(3):
+        try:
+            with transaction.atomic():
+                run.save()
+        except IntegrityError:
+            rows = SyncRun.objects.select_related("connection")
+            if open_run := rows.filter(connection=connection, state__in=OPEN).first():
+                raise RunOpen(open_run) from None
+            continue  # it ended between the two statements
+        wake()
+        return run
+    raise RuntimeError("Runs of this connection begin and end faster than one can be queued.")
 
 
 def request_due_runs() -> int:

@@ -16,6 +16,7 @@ from mappings.rules import locally_changed, unpack
 from sync.models import ExternalRecord, PendingPush, RecordState
 
 BATCH = 500
+READ_ANYWAY = 2  # a push of this version or later was touched while it waited: its record is read in any case
 
 
 def drain_touched() -> int:
@@ -32,7 +33,8 @@ def drain_touched() -> int:
         urgent: dict[int, bool] = defaultdict(bool)
         for note in notes:
             urgent[note.contact_id] |= note.urgent
-        for connection in Connection.objects.filter(enabled=True):
+        for connection in Connection.objects.all():
+            # One that is off keeps its pushes for later.
             rules = compile_rules(connection)
             if rules.pushes:
                 _want_changed(connection, rules, urgent)
@@ -40,16 +42,35 @@ def drain_touched() -> int:
     return len(notes)
 
 
-def want_pushes(connection: Connection, contact_ids: Iterable[int | None], *, urgent: bool = False) -> int:
-    """Have these contacts pushed to the connection. A push that is pending or running learns of it by its version."""
+def want_pushes(
+    connection: Connection,
+    contact_ids: Iterable[int | None],
+    *,
+    urgent: bool = False,
+    reread: bool = False,
+) -> int:
+    """Have these contacts pushed to the connection. A push that is pending or running learns of it by its version.
+
+    `reread`: the record is to be read even if nothing is left to push (see `sync.push`).
+    """
     ids = sorted({pk for pk in contact_ids if pk is not None})
     if not ids:
         return 0
     now = timezone.now()
-    known = PendingPush.objects.filter(connection=connection, contact_id__in=ids)
-    known.update(version=F("version") + 1, due_at=now, attempts=0, **({"urgent": True} if urgent else {}))
-    rows = [PendingPush(connection=connection, contact_id=pk, urgent=urgent, due_at=now) for pk in ids]
-    PendingPush.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
+    with transaction.atomic():
+        # Added first and then touched: whoever adds the same row at the same moment is not missed.
+        version = READ_ANYWAY - 1 if reread else 0
+        rows = [
+            PendingPush(connection=connection, contact_id=pk, urgent=urgent, due_at=now, version=version)
+            for pk in ids
+        ]
+        PendingPush.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
+        wanted = PendingPush.objects.filter(connection=connection, contact_id__in=ids)
+        # Locked in one order, so that two who touch the same rows never wait for each other.
+        list(wanted.select_for_update(no_key=True).order_by("contact_id").values_list("pk", flat=True))
+        wanted.update(
+            version=F("version") + 1, due_at=now, attempts=0, **({"urgent": True} if urgent else {})
+        )
     return len(ids)
 
 

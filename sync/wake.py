@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import connection
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -15,8 +16,12 @@ def wake() -> None:
 
     The flag is cleared by the drain before it looks for rows, so a row written before this call is always seen.
     """
-    if WakeUp.objects.filter(pending=False).update(pending=True, at=timezone.now()) or _first():
-        async_task(DRAIN)
+    while True:
+        if WakeUp.objects.filter(pending=False).update(pending=True, at=timezone.now()) or _first():
+            async_task(DRAIN)
+            return
+        if not connection.in_atomic_block or _held_back():
+            return
 
 
 def awake() -> None:
@@ -28,6 +33,19 @@ def wake_anyway() -> None:
     """The safety net of the minutely sweep: a wake-up may have died with its worker."""
     WakeUp.objects.update_or_create(pk=1, defaults={"pending": True, "at": timezone.now()})
     async_task(DRAIN)
+
+
+def _held_back() -> bool:
+    """Keep the drain that is on its way from starting before this transaction's rows can be seen; False: it has started.
+
+    Many transactions may hold the row so at once. SQLite needs none of it: it has one writer at a time.
+    """
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pending FROM sync_wakeup WHERE id = 1 FOR SHARE")
+        row = cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
 def _first() -> bool:
