@@ -137,6 +137,15 @@ class Connection(models.Model):
     overwrites_since = models.DateTimeField(null=True, blank=True, editable=False)
     overwrites = models.PositiveIntegerField(default=0, editable=False)
     held_at = models.DateTimeField(null=True, blank=True, editable=False)
+    pushes_approved_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Pushes that waited at this moment were approved by a person and are not counted.",
+    )
+    read_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the CRM's changes were last read to their end."
+    )
     rules_version = models.CharField(
         max_length=32,
         blank=True,

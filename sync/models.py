@@ -116,6 +116,12 @@ class SyncRun(models.Model):
     approved_at = models.DateTimeField(null=True, blank=True)
     approved_by = models.CharField(max_length=150, blank=True)
     api_calls = models.PositiveIntegerField(default=0)
+    rules_version = models.CharField(
+        max_length=32, blank=True, help_text="Of the rules that the run began with."
+    )
+    listed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the CRM's listing had been read to its end."
+    )
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=timezone.now)
     claimed_until = models.DateTimeField(null=True, blank=True)
@@ -208,6 +214,9 @@ class SyncIssue(models.Model):
     next_retry_at = models.DateTimeField(
         null=True, blank=True, help_text="When it is tried again by itself; empty: by a person."
     )
+    acted_by = models.CharField(
+        max_length=150, blank=True, help_text="Who last retried, ignored or closed it."
+    )
     first_at = models.DateTimeField(default=timezone.now)
     last_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -226,7 +235,14 @@ class SyncIssue(models.Model):
                 name="one_open_issue_per_contact",
             ),
         ]
-        indexes = [models.Index(fields=["state", "kind"], name="issue_state_kind")]
+        indexes = [
+            models.Index(fields=["state", "kind"], name="issue_state_kind"),
+            models.Index(
+                fields=["next_retry_at"],
+                condition=models.Q(next_retry_at__isnull=False),
+                name="issue_retry_due",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.message
