@@ -12,6 +12,7 @@ from activity.models import ActivityEntry, AppliedMapping, Conversation, MergeRe
 from activity.process import replay
 from contacts import shown
 from contacts.ledger import Ledger
+from sync.admin import ByConnection
 
 
 @admin.register(Conversation)
@@ -25,7 +26,7 @@ class ConversationAdmin(Ledger):
     search_help_text = "The platform's id, or a contact's number in E.164."
     exclude = ("payload",)
 
-    def view_on_site(self, conversation: Conversation) -> str:  # type: ignore[override]
+    def view_on_site(self, conversation: Conversation) -> str:
         """The conversation's page."""
         return reverse("conversation", args=[conversation.pk])
 
@@ -54,7 +55,7 @@ class WebhookDeliveryAdmin(Ledger):
     search_help_text = "The call or chat id."
     actions = ("replay_them",)
 
-    def view_on_site(self, delivery: WebhookDelivery) -> str:  # type: ignore[override]
+    def view_on_site(self, delivery: WebhookDelivery) -> str:
         """The delivery's page, with its body."""
         return reverse("delivery", args=[delivery.pk])
 
@@ -131,7 +132,7 @@ class ActivityEntryAdmin(Ledger):
     """What is logged of conversations in the CRMs."""
 
     list_display = ("conversation", "connection", "kind", "chip", "external_id", "note", "logged")
-    list_filter = ("state", "connection", "kind")
+    list_filter = ("state", ("connection", ByConnection), "kind")
     list_select_related = ("conversation", "connection")
     search_fields = ("external_id__exact", "conversation__key__exact")
     search_help_text = "The CRM object's id, or the call or chat id."

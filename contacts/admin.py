@@ -60,7 +60,7 @@ class CustomFieldAdmin(admin.ModelAdmin):
         """Name and type are chosen once."""
         return ("name", "type") if obj else ()
 
-    def get_deleted_objects(self, objs: Iterable[CustomField], request: HttpRequest) -> tuple[Any, ...]:  # type: ignore[override]
+    def get_deleted_objects(self, objs: Iterable[CustomField], request: HttpRequest) -> tuple[Any, ...]:
         """A field that a mapping uses is protected, and the mapping is named."""
         fields = list(objs)
         protected = [f"{field}: used by {use}" for field in fields for use in field.uses()]
@@ -82,7 +82,8 @@ class ContactTagAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactTag]:
         """With the number of contacts."""
-        return super().get_queryset(request).annotate(_members=Count("contacts"))
+        rows: QuerySet[ContactTag] = super().get_queryset(request)
+        return rows.annotate(_members=Count("contacts"))
 
     @admin.display(description="contacts", ordering="_members")
     def members(self, tag: ContactTag) -> int:
@@ -105,11 +106,13 @@ class ContactAdmin(admin.ModelAdmin):
     ordering = ("-created_at", "-id")
     list_per_page = 50
 
-    def add_view(self, *_: Any, **__: Any) -> HttpResponse:  # type: ignore[override]
+    def add_view(self, *_: Any, **__: Any) -> HttpResponse:
         """The page's form, which writes through the one door."""
         return redirect("contact-new")
 
-    def change_view(self, _: HttpRequest, object_id: str, *__: Any, **___: Any) -> HttpResponse:  # type: ignore[override]
+    def change_view(  # type: ignore[override]  # Django passes the id by keyword
+        self, _: HttpRequest, object_id: str, *__: Any, **___: Any
+    ) -> HttpResponse:
         """The contact's page."""
         contact = get_object_or_404(
             Contact.objects.only("public_id"), pk=object_id if object_id.isdigit() else 0

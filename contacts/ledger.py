@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -28,7 +28,8 @@ class Ledger(admin.ModelAdmin):
 
     paginator = BoundedPaginator
     show_full_result_count = False
-    list_select_related = True
+    list_select_related: ClassVar[bool | tuple[str, ...]] = True
+    list_filter: ClassVar[Any] = ()
     list_per_page = 50
     ordering = ("-pk",)
     actions_on_top = True

@@ -16,6 +16,7 @@ TONES = {
     "connected": "ok", "succeeded": "ok", "done": "ok", "logged": "ok", "linked": "ok", "resolved": "ok", "applied": "ok",
     "written": "ok", "positive": "ok", "successful": "ok",
     "partial": "warn", "unknown": "warn", "waiting": "warn", "not_connected": "warn", "kept_both": "warn", "gone": "warn",
+    "refused": "warn",
     "open": "warn", "unsuccessful": "warn", "paused": "warn",
     "error": "bad", "failed": "bad", "parked": "bad", "negative": "bad",
     "queued": "info", "running": "info", "pending": "info", "sending": "info", "creating": "info",
@@ -81,7 +82,7 @@ def number(value: float) -> str:
 def value(held: Value, kind: str = FieldType.STRING) -> SafeString | str:
     """A contact value by its field's type; a quiet dash for a blank."""
     if held is None or held == "":
-        return format_html('<span class="quiet" title="blank">–</span>')
+        return format_html('<span class="quiet" title="blank">{}</span>', "–")
     if isinstance(held, bool):
         return "Yes" if held else "No"
     if isinstance(held, int | float):

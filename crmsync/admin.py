@@ -40,7 +40,7 @@ class ApiKeyForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """Only a key that signs can have the scope for events; it is given it."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        signs = bool(cleaned.get("signs", self.instance.webhook))
+        signs = self.instance.webhook if self.instance.pk else bool(cleaned.get("signs"))
         scopes = [scope for scope in cleaned.get("scopes", []) if scope != Scope.EVENTS]
         cleaned["scopes"] = [*scopes, Scope.EVENTS] if signs else scopes
         return cleaned
@@ -87,16 +87,17 @@ class ApiKeyAdmin(admin.ModelAdmin):
         request.META["crmsync.issued"] = secret
 
     def response_add(
-        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None  # noqa: ARG002
+        self,
+        request: HttpRequest,
+        obj: ApiKey,
+        post_url_continue: str | None = None,  # noqa: ARG002
     ) -> HttpResponse:
         """Show the key, this once."""
         context = {
             **self.admin_site.each_context(request), "title": f"The key of {obj.name}", "opts": self.opts, "key": obj,
             "secret": request.META.pop("crmsync.issued"),
         }  # fmt: skip
-        return TemplateResponse(
-            request, "admin/crmsync/apikey/issued.html", context, headers={"Cache-Control": "no-store"}
-        )
+        return TemplateResponse(request, "admin/crmsync/apikey/issued.html", context)
 
     @admin.action(description="Revoke: end them at once", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
@@ -121,7 +122,7 @@ class LogEntryAdmin(Ledger):
     """Who changed what in the setup, and when."""
 
     list_display = ("when", "user", "what", "object_repr", "change")
-    list_filter = ("action_flag", "content_type")
+    list_filter = ("action_flag",)
     list_select_related = ("user", "content_type")
 
     @admin.display(description="at", ordering="action_time")

@@ -30,7 +30,8 @@ class ConnectionPage(ConnectionAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
         """With the end of the last good run."""
         good = SyncRun.objects.filter(connection=OuterRef("pk"), state=RunState.SUCCEEDED).order_by("-id")
-        return super().get_queryset(request).annotate(last_good=Subquery(good.values("finished_at")[:1]))
+        rows: QuerySet[Connection] = super().get_queryset(request)
+        return rows.annotate(last_good=Subquery(good.values("finished_at")[:1]))
 
     def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[Any]:  # noqa: ARG002
         """Mappings, once the connection exists."""
@@ -57,7 +58,7 @@ class ConnectionPage(ConnectionAdmin):
         context = (extra_context or {}) | (standing(connection) if connection else {})
         return super().change_view(request, object_id, form_url, context)
 
-    def get_deleted_objects(self, objs: Iterable[Connection], request: HttpRequest) -> tuple[Any, ...]:  # type: ignore[override]
+    def get_deleted_objects(self, objs: Iterable[Connection], request: HttpRequest) -> tuple[Any, ...]:
         """What goes, in numbers; listing a million links one by one would help nobody."""
         connections = list(objs)
         lines: list[Any] = []

@@ -84,7 +84,10 @@ class ConnectionAdmin(admin.ModelAdmin):
             set_credentials(obj, {**obj.credentials, **form.given()})
 
     def response_add(
-        self, request: HttpRequest, obj: Connection, post_url_continue: str | None = None  # noqa: ARG002
+        self,
+        request: HttpRequest,
+        obj: Connection,
+        post_url_continue: str | None = None,  # noqa: ARG002
     ) -> HttpResponse:
         """On to the connection's page, where the test and the mappings are."""
         messages.success(

@@ -61,7 +61,6 @@ class CrmMappingFormSet(BaseInlineFormSet):
 
     def clean(self) -> None:
         """Each target once, said before the database does."""
-        super().clean()
         target = "contact_field" if self.model is InboundMapping else "external_field"
         rows = [form.cleaned_data.get(target) for form in self.forms if hasattr(form, "cleaned_data")]
         kept = [
@@ -69,6 +68,7 @@ class CrmMappingFormSet(BaseInlineFormSet):
         ]
         if twice := sorted({row for row in kept if kept.count(row) > 1}):
             raise ValidationError(f"Mapped more than once: {', '.join(twice)}. Keep one row for each.")
+        super().clean()
 
 
 class CrmMappingInline(admin.TabularInline):
@@ -153,4 +153,4 @@ class AnalysisMappingAdmin(admin.ModelAdmin):
 
 def contact_field_choices() -> list[tuple[str, str]]:
     """Every contact field with its label, name and type."""
-    return [(spec.name, f"{spec.label} ({spec.name}, {spec.type})") for spec in field_specs().values()]
+    return [(spec.name, f"{spec.label} · {spec.type}") for spec in field_specs().values()]

@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.db.models import Q
 
 from contacts import phone
 from contacts.models import Contact, ContactTag, CustomField
@@ -22,7 +23,7 @@ class CanonicalField(forms.CharField):
 
     def __init__(self, spec: FieldSpec, held: Value, **kwargs: Any) -> None:
         super().__init__(required=False, label=spec.label, widget=_widget(spec, held), **kwargs)
-        self.spec = spec
+        self.spec, self.held = spec, held
 
     def prepare_value(self, value: Any) -> Any:
         """What the control shows for a held value; a date and time in UTC."""
@@ -33,7 +34,9 @@ class CanonicalField(forms.CharField):
         return value
 
     def clean(self, value: Any) -> Any:
-        """The canonical value, None when blank."""
+        """The canonical value, None when blank. What is held already stays, even where the options have changed."""
+        if self.held is not None and _one_newline(value) == self.prepare_value(self.held):
+            return self.held
         try:
             return coerce(_one_newline(value), self.spec)
         except DoesNotFit as error:
@@ -53,36 +56,36 @@ class ContactForm(forms.Form):
         help_text="Needed when you take “do not call” away; it is kept in the history.",
     )  # fmt: skip
     tags = forms.ModelMultipleChoiceField(
-        ContactTag.objects.all(), required=False, widget=forms.CheckboxSelectMultiple
+        ContactTag.objects.none(), required=False, widget=forms.CheckboxSelectMultiple
     )
 
-    def __init__(self, *args: Any, contact: Contact | None = None, **kwargs: Any) -> None:
+    def __init__(self, data: Any = None, *, contact: Contact | None = None) -> None:
         self.contact = contact
         self.fields_of_ours = list(CustomField.objects.all())
-        super().__init__(*args, initial=_initial(contact, self.fields_of_ours), **kwargs)
+        super().__init__(data, initial=_initial(contact, self.fields_of_ours))
         if contact is None:
-            self.fields = {
-                "phone_number": forms.CharField(max_length=40, label="Phone number"),
-                **self.fields,
-            }
+            self.fields = {"phone_number": forms.CharField(max_length=40), **self.fields}
+        if contact is None or not contact.do_not_call:
             del self.fields["reason"]
-        elif not contact.do_not_call:
-            del self.fields["reason"]
-        if not ContactTag.objects.exists():
-            del self.fields["tags"]
-        for field in self.fields_of_ours:
+        self._offer_tags()
+        custom = {f"custom_{field.name}": field for field in self.fields_of_ours}
+        for key, field in custom.items():
             held = contact.value(field.name) if contact else None
-            self.fields[f"custom_{field.name}"] = CanonicalField(
-                field.spec, held, help_text=field.description
-            )
-        for name in (
-            "first_name",
-            "last_name",
-            "do_not_call",
-            *(f"custom_{field.name}" for field in self.fields_of_ours),
-        ):
+            self.fields[key] = CanonicalField(field.spec, held, help_text=field.description)
+        for key in ("first_name", "last_name", "do_not_call", *custom):
             # What the person saw travels with the form: only what they changed is written, and only over that.
-            self.fields[name].show_hidden_initial = contact is not None
+            self.fields[key].show_hidden_initial = contact is not None
+
+    def _offer_tags(self) -> None:
+        """Listed tags, and those the contact carries all the same."""
+        offered = Q(listed=True) | Q(contacts=self.contact) if self.contact else Q(listed=True)
+        tags = ContactTag.objects.filter(offered).distinct()
+        if tags:
+            self.fields["tags"] = forms.ModelMultipleChoiceField(
+                tags, required=False, widget=forms.CheckboxSelectMultiple
+            )
+        else:
+            del self.fields["tags"]
 
     def clean_phone_number(self) -> str:
         """The number in E.164."""
@@ -161,4 +164,6 @@ def _widget(spec: FieldSpec, held: Value) -> forms.Widget:
         FieldType.DATETIME: ("datetime-local", {"step": "1"}),
     }
     kind, attributes = kinds.get(spec.type, ("text", {}))
-    return type("Control", (forms.TextInput,), {"input_type": kind})(attrs=attributes)
+    control = forms.TextInput(attrs=attributes)
+    control.input_type = kind
+    return control

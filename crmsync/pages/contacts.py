@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,7 +13,7 @@ from crmsync.pages.guard import page
 from crmsync.pages.listing import chosen, listing
 from crmsync.pages.search import matching
 
-SORTS = {
+SORTS: dict[str, tuple[str, list[Any]]] = {
     "newest": ("Newest first", ["-created_at", "-id"]),
     "name": ("Name", ["last_name", "first_name", "id"]),
     "changed": ("Last changed", ["-updated_at", "-id"]),
@@ -24,7 +26,7 @@ CALLING = {"no": "Do not call", "yes": "May be called"}
 @page("contacts.view_contact")
 def contact_list(request: HttpRequest) -> HttpResponse:
     """Contacts that match ?q=, ?tag=, ?calling= in the order of ?sort=."""
-    tags = list(ContactTag.objects.all())
+    tags = list(ContactTag.objects.filter(listed=True))
     filters = {
         "q": request.GET.get("q", "")[:200],
         "tag": chosen(request, "tag", [tag.pk for tag in tags]),

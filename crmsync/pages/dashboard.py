@@ -39,10 +39,12 @@ class Panel:
 @page("integrations.view_connection")
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Connections with their health, today's figures, last runs, open issues by kind."""
+    issues = open_issues()
     context = {
         "panels": panels(),
         "runs": SyncRun.objects.select_related("connection").defer(*OF_ITS_CONNECTION)[:8],
-        "issues": open_issues(),
+        "issues": issues,
+        "issue_count": sum(row["issues"] for row in issues),
         "today": today(),
         "now": timezone.now(),
     }
@@ -69,7 +71,7 @@ def panels() -> list[Panel]:
         last_run_id=Subquery(runs.values("pk")[:1]), last_good=Subquery(good.values("finished_at")[:1])
     )
     last_runs = SyncRun.objects.in_bulk([row.last_run_id for row in connections if row.last_run_id])
-    pending = {
+    pending: dict[int, Any] = {
         row["connection"]: row
         for row in PendingPush.objects.values("connection").annotate(
             count=Count("id"), oldest=Min("created_at")
@@ -97,7 +99,7 @@ def open_issues() -> list[dict[str, Any]]:
         .values("kind")
         .annotate(issues=Count("id"), records=Sum("count"))
     )
-    return list(rows.order_by("-records", "kind"))
+    return [dict(row) for row in rows.order_by("-records", "kind")]
 
 
 def today() -> dict[str, Any]:

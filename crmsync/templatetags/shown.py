@@ -81,10 +81,11 @@ def query(context: RequestContext, **changes: Any) -> str:
             parameters.pop(name, None)
         else:
             parameters[name] = str(new)
-    return "?" + parameters.urlencode()
+    return f"?{parameters.urlencode()}"
 
 
 @register.filter
 def counts(held: dict[str, Any]) -> str:
     """The counts of a run in one line."""
-    return counts_in_words(held)
+    words: str = counts_in_words({name: shown.number(figure) for name, figure in held.items()})
+    return words

@@ -1,0 +1,144 @@
+"""Who may open and do what: every page and action, for every role."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from crmsync import roles
+from crmsync.pages import urls
+from crmsync.roles import ADMINISTRATOR, OPERATOR, REVIEWER, ROLES, STAFF
+from sync.models import SyncRun
+from tests.crmsync.pages_world import World, client_of, world
+
+pytestmark = pytest.mark.django_db
+OPEN = {"login", "logout"}
+READ = (
+    "dashboard",
+    "contacts",
+    "contact",
+    "conversations",
+    "conversation",
+    "runs",
+    "run",
+    "issues",
+    "deliveries",
+    "delivery",
+)
+EDITORS = (ADMINISTRATOR, OPERATOR, REVIEWER)
+RUNNERS = (ADMINISTRATOR, OPERATOR)
+
+
+def address(name: str, known: World) -> str:
+    arguments: dict[str, list[object]] = {
+        "contact": [known.contact.public_id],
+        "contact-edit": [known.contact.public_id],
+        "conversation": [known.conversation.pk],
+        "run": [known.run.pk],
+        "delivery": [known.delivery.pk],
+        "sync-now": [known.connection.public_id],
+    }
+    return reverse(name, args=arguments.get(name, []))
+
+
+def test_every_page_but_the_sign_in_sends_strangers_to_the_sign_in():
+    known = world()
+    for name in [str(pattern.name) for pattern in urls.urlpatterns if pattern.name not in OPEN]:
+        where = address(name, known)
+        for method in ("get", "post"):
+            answer = getattr(Client(), method)(where)
+            assert answer.status_code == 302, name
+            assert answer["Location"] == f"/login/?next={where}", name
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", READ)
+def test_every_role_reads_every_page(role: str, name: str):
+    assert client_of(role).get(address(name, world())).status_code == 200
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_person_without_a_role_reads_nothing(name: str):
+    answer = client_of("").get(address(name, world()))
+    assert answer.status_code == 403
+    assert "Not for your role" in answer.content.decode()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_staff_read_and_all_others_edit_contacts(role: str):
+    answer = client_of(role).get(address("contact-edit", world()))
+    assert answer.status_code == (200 if role in EDITORS else 403)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_those_who_run_the_system_add_contacts_and_start_syncs(role: str):
+    known, client = world(), client_of(role)
+    assert client.get(reverse("contact-new")).status_code == (200 if role in RUNNERS else 403)
+    answer = client.post(address("sync-now", known))
+    assert answer.status_code == (302 if role in RUNNERS else 403)
+    assert SyncRun.objects.filter(state="queued").exists() == (role in RUNNERS)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_buttons_are_shown_to_those_who_may_press_them(role: str):
+    known, client = world(), client_of(role)
+    assert ("Sync now" in client.get("/").content.decode()) == (role in RUNNERS)
+    profile = client.get(address("contact", known)).content.decode()
+    assert (address("contact-edit", known) in profile) == (role in EDITORS)
+
+
+@pytest.mark.parametrize(
+    ("name", "may"),
+    [
+        ("admin:index", (ADMINISTRATOR, OPERATOR, REVIEWER)),
+        ("admin:integrations_connection_add", RUNNERS),
+        ("admin:contacts_customfield_add", RUNNERS),
+        ("admin:mappings_analysismapping_add", RUNNERS),
+        ("admin:activity_webhookdelivery_changelist", EDITORS),
+        ("admin:crmsync_apikey_add", (ADMINISTRATOR,)),
+        ("admin:auth_user_changelist", (ADMINISTRATOR,)),
+        ("admin:admin_logentry_changelist", RUNNERS),
+    ],
+)
+@pytest.mark.parametrize("role", ROLES)
+def test_the_setup_is_open_by_role(role: str, name: str, may: tuple[str, ...]):
+    assert client_of(role).get(reverse(name), follow=True).status_code == (200 if role in may else 403)
+
+
+def test_pages_refuse_the_wrong_method():
+    known, client = world(), client_of(OPERATOR)
+    assert client.get(address("sync-now", known)).status_code == 405
+    assert client.post(address("contact", known)).status_code == 405
+
+
+def test_roles_come_back_after_every_migrate_and_own_groups_are_left_alone():
+    own = Group.objects.create(name="auditors")
+    staff = Group.objects.get(name=STAFF)
+    before = set(staff.permissions.values_list("pk", flat=True))
+    staff.permissions.clear()
+    roles.ensure_roles()
+    assert set(staff.permissions.values_list("pk", flat=True)) == before != set()
+    assert not own.permissions.exists()
+
+
+def test_a_role_replaces_the_former_one_and_decides_about_the_setup():
+    grace = User.objects.create_user("grace")
+    roles.give_role(grace, OPERATOR)
+    assert (roles.role_of(grace), grace.is_staff) == (OPERATOR, True)
+    roles.give_role(grace, STAFF)
+    assert (roles.role_of(grace), grace.is_staff) == (STAFF, False)
+
+
+def test_staff_hold_only_permissions_to_view():
+    names = Group.objects.get(name=STAFF).permissions.values_list("codename", flat=True)
+    assert names
+    assert all(name.startswith("view_") for name in names)
+
+
+def test_the_admin_has_no_sign_in_of_its_own():
+    answer = Client().get(reverse("admin:login"))
+    assert answer.status_code == 302
+    assert answer["Location"] == "/login/?next=/admin/"
+    assert get_resolver().resolve("/login/").url_name == "login"
