@@ -220,7 +220,8 @@ def _apply_matches(
         if found.step is Step.KEEP and found.contact and found.contact.pk not in changed
     )
     no_longer_asked(ctx.connection, decided)
-    want_pushes(ctx.connection, pushes)
+    # The plan has seen what is to be pushed, which the contact alone may not show: an opt-out cleared in the CRM.
+    want_pushes(ctx.connection, pushes, reread=True)
     return links
 
 
