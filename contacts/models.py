@@ -180,6 +180,17 @@ class ContactAlias(models.Model):
         return self.phone_number
 
 
+class FormerContactId(models.Model):
+    """The public id of a contact that was merged into another one: it keeps leading to the one that survives."""
+
+    public_id = models.CharField(max_length=32, unique=True)
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="former_ids")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
 class ContactChange(models.Model):
     """One write to one contact: {field: [old, new]} and where it came from. Rows are never edited.
 
@@ -220,6 +231,12 @@ class ContactTouched(models.Model):
 
     def __str__(self) -> str:
         return f"contact {self.contact_id}"
+
+
+def by_public_id(public_id: str) -> Contact:
+    """The contact with this public id, or the one that it was merged into. Raises Contact.DoesNotExist."""
+    former = FormerContactId.objects.filter(public_id=public_id).select_related("contact").first()
+    return former.contact if former else Contact.objects.get(public_id=public_id)
 
 
 def field_specs() -> dict[str, FieldSpec]:

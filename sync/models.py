@@ -248,6 +248,42 @@ class SyncIssue(models.Model):
         return self.message
 
 
+class UndoRequest(models.Model):
+    """A person's wish to take back what a run, a conversation or one change wrote; it survives the worker that does it."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "running"
+        DONE = "done", "done"
+
+    ref = models.CharField(max_length=80, help_text="What is taken back, like “run:12” or “change:7”.")
+    words = models.CharField(max_length=150, help_text="The same for people.")
+    requested_by = models.CharField(max_length=150)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
+    position = models.BigIntegerField(default=0, help_text="The last contact that is done with.")
+    looked_at = models.PositiveIntegerField(default=0)
+    contacts = models.PositiveIntegerField(default=0)
+    restored = models.PositiveIntegerField(default=0)
+    skipped = models.JSONField(default=dict, blank=True, help_text="Reason → fields that were not restored.")
+    stays_here = models.JSONField(
+        default=dict, blank=True, help_text="Connection → restored fields that its records do not get."
+    )
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ref"], condition=models.Q(state__in=["queued", "running"]), name="one_open_undo_per_ref"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"undo of {self.words}"
+
+
 class WakeUp(models.Model):
     """Whether a wake-up of the workers is already on its way; one row."""
 
