@@ -289,6 +289,7 @@ def _save(results: Sequence[tuple[Written, Source]], at: datetime) -> None:
         "first_name",
         "last_name",
         "do_not_call",
+        "contact_memory",
         "custom_fields",
         "sources",
         "user_modified_at",

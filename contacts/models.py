@@ -54,6 +54,10 @@ class CustomField(models.Model):
         default=list, blank=True, help_text="The allowed values of an enum, as a list."
     )
     position = models.PositiveIntegerField(default=0)
+    private = models.BooleanField(default=False, help_text="Never told to an agent.")
+    fallback = models.CharField(
+        max_length=255, blank=True, help_text="What an agent is told when a contact has no value."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -131,6 +135,9 @@ class Contact(models.Model):
     first_name = models.CharField(max_length=255, blank=True, default="")
     last_name = models.CharField(max_length=255, blank=True, default="")
     do_not_call = models.BooleanField(default=False)
+    contact_memory = models.TextField(
+        "memory", blank=True, default="", help_text="A running brief, rewritten after each conversation."
+    )
     custom_fields = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     sources = models.JSONField(default=dict, blank=True, editable=False)
     tags = models.ManyToManyField(ContactTag, blank=True, related_name="contacts")

@@ -18,6 +18,7 @@ from typing import Any
 Value = str | int | float | bool | None
 
 TEXT_LIMIT = 32_000
+MEMORY_LIMIT = 8_000
 _TRUE = frozenset({"true", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "no", "n", "0", "off"})
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -55,6 +56,7 @@ BUILT_IN: dict[str, FieldSpec] = {
     "first_name": FieldSpec("first_name", FieldType.STRING, label="First name", max_length=255),
     "last_name": FieldSpec("last_name", FieldType.STRING, label="Last name", max_length=255),
     "do_not_call": FieldSpec("do_not_call", FieldType.BOOLEAN, label="Do not call"),
+    "contact_memory": FieldSpec("contact_memory", FieldType.STRING, label="Memory", max_length=MEMORY_LIMIT),
 }
 
 

@@ -28,6 +28,25 @@ class Organisation(models.Model):
     contact_memory_prompt = models.TextField(
         null=True, blank=True, help_text="How a contact's memory is rewritten. Empty: the built-in prompt."
     )
+    contact_memory = models.BooleanField(
+        default=False, help_text="Rewrite a contact's memory after each conversation."
+    )
+    contact_memory_reviewed = models.BooleanField(
+        default=False, help_text="A rewritten memory waits until a person has accepted it."
+    )
+    merge_budget = models.DecimalField(
+        max_digits=10,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="The most that merges may cost in a calendar month (UTC). Empty: CRMSYNC_MERGE_BUDGET.",
+    )
+    reject_field = models.CharField(
+        max_length=63,
+        blank=True,
+        help_text="Inbound calls and SMS of contacts whose field of this name is true are rejected, "
+        "for example do_not_call. Empty: none.",
+    )
     contact_columns = models.JSONField(
         default=list, blank=True, help_text="The order in which API clients like to show contact fields."
     )

@@ -45,6 +45,13 @@ class UpdateMode(models.TextChoices):
     MERGE = "merge", "merge"
 
 
+class Review(models.TextChoices):
+    """Whether a merge is written at once."""
+
+    AUTOMATIC = "automatic", "written at once"
+    REVIEWED = "reviewed", "waits for a person"
+
+
 class InboundMapping(models.Model):
     """CRM field → contact field."""
 
@@ -130,6 +137,12 @@ class AnalysisMapping(models.Model):
     )
     contact_field = models.CharField(max_length=63)
     update_mode = models.CharField(max_length=16, choices=UpdateMode.choices, default=UpdateMode.OVERWRITE)
+    review = models.CharField(
+        max_length=9,
+        choices=Review.choices,
+        default=Review.AUTOMATIC,
+        help_text="Of merges: written at once, or only when a person has accepted them.",
+    )
     position = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -148,6 +161,8 @@ class AnalysisMapping(models.Model):
         spec = _contact_spec(self.contact_field)
         if self.contact_field == "phone_number":
             raise ValidationError({"contact_field": "The phone number is never written by an analysis."})
+        if self.contact_field == "contact_memory":
+            raise ValidationError({"contact_field": "The memory is rewritten from the conversation itself."})
         if self.update_mode == UpdateMode.MERGE and spec.type != FieldType.STRING:
             raise ValidationError({"update_mode": "Only string fields can be merged."})
 
