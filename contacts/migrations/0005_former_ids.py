@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('contacts', '0003_contacttag_listed'),
+        ('contacts', '0004_contact_memory'),
     ]
 
     operations = [
