@@ -30,7 +30,7 @@ def follow_numbers(ctx: Applying, kept: Sequence[Match], known: Known) -> tuple[
     moves = {found.contact.pk: found.incoming.number for found in kept if found.contact and _has_moved(found)}
     if not moves:
         return known, set(), set()
-    _bring_along(moves, known)
+    known = _bring_along(ctx, moves, known)
     waiting: set[int] = set()
     while clash := next((pk for pk, number in moves.items() if _held(number, moves, known)), None):
         _report(ctx, known.contacts[clash])
@@ -50,17 +50,37 @@ def _has_moved(found: Match) -> bool:
     return number != link.number or WAITS in link.skipped_fields
 
 
-def _bring_along(moves: dict[int, str], known: Known) -> None:
-    """Contacts that wait for a number go together with those who want theirs: a swap told in two parts."""
-    wanted = [*moves.values()]
-    while wanted:
-        holder = known.by_number.get(wanted.pop())
-        link = known.of_contact.get(holder.pk) if holder is not None and holder.pk not in moves else None
-        if holder is None or link is None or WAITS not in link.skipped_fields or not link.number:
-            continue
-        if not Contact.objects.filter(phone_number=link.number).exclude(pk__in=moves).exists():
-            moves[holder.pk] = link.number
-            wanted.append(link.number)
+def _bring_along(ctx: Applying, moves: dict[int, str], known: Known) -> Known:
+    """Contacts that wait for a number go together with those who want theirs: a swap told in several parts."""
+    holders: dict[int, ExternalRecord] = {}
+    for number in [*moves.values()]:
+        holder = known.by_number.get(number)
+        if holder is not None and holder.pk not in moves and _waits(known.of_contact.get(holder.pk)):
+            chain = _chain(ctx, number, moves)
+            moves |= {pk: link.number for pk, link in chain.items()}
+            holders |= chain
+    if not holders:
+        return known
+    contacts = {**lock_contacts(holders.keys()), **known.contacts}
+    return replace(known, contacts=contacts, of_contact={**holders, **known.of_contact})
+
+
+def _waits(link: ExternalRecord | None) -> bool:
+    return link is not None and WAITS in link.skipped_fields and bool(link.number)
+
+
+def _chain(ctx: Applying, number: str, moves: Mapping[int, str]) -> dict[int, ExternalRecord]:
+    """Who must move so that `number` is free, by contact; nobody where the chain ends at one who stays."""
+    chain: dict[int, ExternalRecord] = {}
+    while True:
+        holder = Contact.objects.filter(phone_number=number).exclude(pk__in=[*moves, *chain]).first()
+        if holder is None:
+            return chain
+        link = ExternalRecord.objects.filter(connection=ctx.connection, contact=holder).first()
+        if link is None or not _waits(link):
+            return {}
+        chain[holder.pk] = link
+        number = link.number
 
 
 def _held(number: str, moves: Mapping[int, str], known: Known) -> bool:
