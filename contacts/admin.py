@@ -48,7 +48,6 @@ class CustomFieldAdmin(admin.ModelAdmin):
 
     form = CustomFieldForm
     list_display = ("shown_name", "name", "type", "description", "position")
-    list_editable = ("position",)
     search_fields = ("name", "label", "description")
 
     @admin.display(description="field", ordering="label")

@@ -32,6 +32,11 @@ class ApiKeyForm(forms.ModelForm):
         label="Signs events",
         help_text="The agent platform signs its events with this key. Fixed once it exists.",
     )
+    expires_at = forms.DateTimeField(
+        required=False,
+        label="Expires at (UTC)",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
 
     class Meta:
         model = ApiKey

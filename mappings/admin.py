@@ -29,6 +29,8 @@ class CrmMappingForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # a cell has no label of its own
+            field.widget.attrs["aria-label"] = field.label or ""
         if self.locked and "contact_field" in self.fields:
             self.fields["contact_field"].disabled = True
 
@@ -56,8 +58,9 @@ class CrmMappingFormSet(BaseInlineFormSet):
     def add_fields(self, form: Any, index: int | None) -> None:
         """No deletion for the locked row."""
         super().add_fields(form, index)
-        if form.locked and DELETION_FIELD_NAME in form.fields:
-            form.fields[DELETION_FIELD_NAME].disabled = True
+        if deletion := form.fields.get(DELETION_FIELD_NAME):
+            deletion.disabled = form.locked
+            deletion.widget.attrs["aria-label"] = f"Delete {form.instance}"
 
     def clean(self) -> None:
         """Each target once, said before the database does."""
@@ -87,7 +90,7 @@ class CrmMappingInline(admin.TabularInline):
         choices = [("", "choose…"), *contact_field_choices()]
         attributes = {
             "schema": self.known,
-            "contact_field": forms.ChoiceField(choices=choices),
+            "contact_field": forms.ChoiceField(label="Contact field", choices=choices),
             "external_field": forms.CharField(
                 label="CRM field", max_length=255,
                 widget=forms.TextInput(

@@ -14,6 +14,8 @@ from contacts import phone
 from contacts.models import Contact, ContactTag, CustomField
 from contacts.values import BUILT_IN, DoesNotFit, FieldSpec, FieldType, Value, coerce
 
+DECLARED = ("first_name", "last_name", "do_not_call")
+ONE_LINE = 255  # characters; a field that may hold more has several lines from the start
 LONG = 80  # a text longer than this gets several lines
 MOMENT = "%Y-%m-%dT%H:%M:%S"
 
@@ -61,18 +63,20 @@ class ContactForm(forms.Form):
 
     def __init__(self, data: Any = None, *, contact: Contact | None = None) -> None:
         self.contact = contact
-        self.fields_of_ours = list(CustomField.objects.all())
-        super().__init__(data, initial=_initial(contact, self.fields_of_ours))
+        described = _described()
+        self.specs = {name: BUILT_IN[name] for name in DECLARED} | {
+            key: spec for key, (spec, _) in described.items()
+        }
+        super().__init__(data, initial=_initial(contact, self.specs))
         if contact is None:
             self.fields = {"phone_number": forms.CharField(max_length=40), **self.fields}
         if contact is None or not contact.do_not_call:
             del self.fields["reason"]
         self._offer_tags()
-        custom = {f"custom_{field.name}": field for field in self.fields_of_ours}
-        for key, field in custom.items():
-            held = contact.value(field.name) if contact else None
-            self.fields[key] = CanonicalField(field.spec, held, help_text=field.description)
-        for key in ("first_name", "last_name", "do_not_call", *custom):
+        for key, (spec, description) in described.items():
+            held = contact.value(spec.name) if contact else None
+            self.fields[key] = CanonicalField(spec, held, help_text=description)
+        for key in self.specs:
             # What the person saw travels with the form: only what they changed is written, and only over that.
             self.fields[key].show_hidden_initial = contact is not None
 
@@ -118,9 +122,7 @@ class ContactForm(forms.Form):
         }
 
     def _changed(self) -> list[tuple[str, FieldSpec]]:
-        specs = {name: BUILT_IN[name] for name in ("first_name", "last_name", "do_not_call")}
-        specs |= {f"custom_{field.name}": field.spec for field in self.fields_of_ours}
-        return [(key, specs[key]) for key in self.changed_data if key in specs]
+        return [(key, self.specs[key]) for key in self.changed_data if key in self.specs]
 
     def refuse(self, errors: Mapping[str, DoesNotFit]) -> None:
         """Show what the contact book refused, at the fields."""
@@ -141,12 +143,20 @@ def _read(raw: Any, spec: FieldSpec) -> Value:
         return str(raw)  # from before the field's options changed
 
 
-def _initial(contact: Contact | None, fields: list[CustomField]) -> dict[str, Any]:
+def _described() -> dict[str, tuple[FieldSpec, str]]:
+    """The fields that the form makes itself, by their key in it: spec and description."""
+    built_in = {
+        spec.name: (spec, "") for spec in BUILT_IN.values() if spec.name not in {"phone_number", *DECLARED}
+    }
+    custom = {f"custom_{field.name}": (field.spec, field.description) for field in CustomField.objects.all()}
+    return built_in | custom
+
+
+def _initial(contact: Contact | None, specs: Mapping[str, FieldSpec]) -> dict[str, Any]:
     if contact is None:
         return {}
-    own = {name: getattr(contact, name) for name in ("first_name", "last_name", "do_not_call")}
-    custom = {f"custom_{field.name}": contact.value(field.name) for field in fields}
-    return own | custom | {"tags": list(contact.tags.values_list("pk", flat=True))}
+    values = {key: contact.value(spec.name) for key, spec in specs.items()}
+    return values | {"tags": list(contact.tags.values_list("pk", flat=True))}
 
 
 def _widget(spec: FieldSpec, held: Value) -> forms.Widget:
@@ -156,7 +166,8 @@ def _widget(spec: FieldSpec, held: Value) -> forms.Widget:
         # A value from before the options changed stays choosable: opening a form must not lose it.
         kept = [held] if isinstance(held, str) and held not in spec.options else []
         return forms.Select(choices=[("", "–"), *((option, option) for option in [*spec.options, *kept])])
-    if spec.type == FieldType.STRING and isinstance(held, str) and (len(held) > LONG or "\n" in held):
+    long = isinstance(held, str) and (len(held) > LONG or "\n" in held)
+    if spec.type == FieldType.STRING and (long or (spec.max_length or 0) > ONE_LINE):
         return forms.Textarea(attrs={"rows": 4})
     kinds = {
         FieldType.NUMBER: ("text", {"inputmode": "decimal"}),

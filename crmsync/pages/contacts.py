@@ -45,7 +45,7 @@ def contact_list(request: HttpRequest) -> HttpResponse:
 
 
 def _rows(filters: dict[str, str]) -> QuerySet[Contact]:
-    rows = Contact.objects.defer("sources", "custom_fields").prefetch_related("tags")
+    rows = Contact.objects.defer("sources", "custom_fields", "contact_memory").prefetch_related("tags")
     if filters["tag"]:
         rows = rows.filter(tags=filters["tag"])
     if filters["calling"]:

@@ -106,19 +106,14 @@ def today() -> dict[str, Any]:
     """The figures of the day (UTC) and what waits."""
     midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     waiting = PendingPush.objects.aggregate(count=Count("id"), oldest=Min("created_at"))
-    deliveries = _counts(
-        WebhookDelivery.objects.filter(state__in=["pending", "parked"])
-        .order_by()
-        .values_list("state")
-        .annotate(Count("id"))
-    )
+    deliveries = WebhookDelivery.objects.all()
     return {
         "conversations": Conversation.objects.filter(started_at__gte=midnight).count(),
         "logged": ActivityEntry.objects.filter(logged_at__gte=midnight).count(),
         "pending": waiting["count"],
         "oldest": waiting["oldest"],
-        "deliveries_waiting": deliveries.get("pending", 0),
-        "deliveries_parked": deliveries.get("parked", 0),
+        "deliveries_waiting": deliveries.filter(state="pending").count(),
+        "deliveries_parked": deliveries.filter(state="parked").count(),
         "any_contact": Contact.objects.exists(),
     }
 

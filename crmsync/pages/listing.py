@@ -14,7 +14,7 @@ DEEPEST = 200  # pages; whoever is looking for one row among ten thousand needs 
 # Columns of a connection that no page shows: secrets are not even loaded, and the schema is large.
 UNSHOWN = ("credentials", "token", "schema", "cursor", "options")
 OF_ITS_CONNECTION = tuple(f"connection__{name}" for name in UNSHOWN)
-OF_ITS_CONTACT = ("contact__custom_fields", "contact__sources")
+OF_ITS_CONTACT = ("contact__custom_fields", "contact__sources", "contact__contact_memory")
 Row = TypeVar("Row", bound=Model)
 
 

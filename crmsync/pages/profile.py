@@ -16,6 +16,7 @@ from crmsync.pages.guard import page
 from crmsync.pages.listing import OF_ITS_CONNECTION
 from crmsync.pages.provenance import Origin, link_to, origin_of, words_for
 from integrations.connections import web_url
+from integrations.providers.errors import ProviderError
 from sync.issues import OPEN
 from sync.models import ExternalRecord, RecordState, SyncIssue
 
@@ -86,20 +87,8 @@ def lines(contact: Contact, fields: list[CustomField]) -> list[Line]:
 
 def records_of(contact: Contact) -> list[dict[str, Any]]:
     """The contact's CRM records with their addresses."""
-    rows = (
-        ExternalRecord.objects.filter(contact=contact)
-        .select_related("connection")
-        .defer("settled", "connection__schema")
-    )
-    return [
-        {
-            "record": row,
-            "url": web_url(row.connection, row.external_id)
-            if _can_be_opened(row) and row.external_id
-            else "",
-        }
-        for row in rows
-    ]
+    rows = ExternalRecord.objects.filter(contact=contact).select_related("connection")
+    return [{"record": row, "url": _address(row)} for row in rows.defer("settled", "connection__schema")]
 
 
 def conversations_of(contact: Contact) -> list[Conversation]:
@@ -139,5 +128,11 @@ def _step(change: ContactChange, specs: dict[str, FieldSpec]) -> Step:
     )
 
 
-def _can_be_opened(row: ExternalRecord) -> bool:
-    return row.state in {RecordState.LINKED, RecordState.SKIPPED}
+def _address(row: ExternalRecord) -> str:
+    """Where the record is seen in the CRM; "" when it is not there or the connection is not set up to tell."""
+    if not row.external_id or row.state not in {RecordState.LINKED, RecordState.SKIPPED}:
+        return ""
+    try:
+        return web_url(row.connection, row.external_id)
+    except ProviderError:
+        return ""

@@ -160,8 +160,7 @@ def test_an_api_key_is_shown_once_and_works():
             "name": "crm script",
             "signs": "on",
             "scopes": ["read_contacts"],
-            "expires_at_0": "",
-            "expires_at_1": "",
+            "expires_at": "2030-01-01T12:00",
         },
     )
     page = text(answer)
@@ -175,9 +174,10 @@ def test_an_api_key_is_shown_once_and_works():
     assert secret[0] not in text(client.get(change)) + text(
         client.get(reverse("admin:crmsync_apikey_changelist"))
     )
-    client.post(change, {"name": "script", "scopes": ["run_jobs"], "expires_at_0": "", "expires_at_1": ""})
+    client.post(change, {"name": "script", "scopes": ["run_jobs"], "expires_at": "2030-01-01T12:00"})
     key.refresh_from_db()
     assert (key.name, key.scopes, key.secret) == ("script", ["run_jobs", "events"], secret[0])
+    assert f"{key.expires_at:%Y-%m-%d %H:%M}" == "2030-01-01 12:00"
     client.post(
         reverse("admin:crmsync_apikey_changelist"), {"action": "revoke", "_selected_action": [key.pk]}
     )

@@ -12,6 +12,7 @@ from activity.models import Conversation
 from contacts.changes import Source, change_contact, change_numbers
 from contacts.models import Contact, ContactChange, ContactTag, ContactTouched, CustomField
 from crmsync.roles import OPERATOR, STAFF
+from integrations.models import Connection
 from sync.models import ExternalRecord
 from tests.crmsync.pages_world import client_of, connection, contact, text, world
 
@@ -112,6 +113,14 @@ def test_a_profile_shows_only_conversations_of_its_contact():
         key="call_2", kind="call", channel="phone", contact=other, summary="About compilers."
     )
     assert "About compilers." not in text(client_of(STAFF).get(known.contact.get_absolute_url()))
+
+
+def test_a_connection_that_is_not_set_up_costs_the_profile_only_its_link():
+    known = world()
+    Connection.objects.update(tenant_url="", credentials={})
+    page = text(client_of(STAFF).get(known.contact.get_absolute_url()))
+    assert "0035g00000AbCdEAAV" in page
+    assert "lightning" not in page
 
 
 def shown(client: Client, who: Contact) -> dict[str, str]:
