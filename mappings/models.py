@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.db import models
 
@@ -10,6 +12,9 @@ from contacts.values import FieldSpec, FieldType
 from integrations.models import Connection
 from integrations.providers.base import ExternalField
 from mappings import compatibility
+from mappings.transforms import Case as Letters
+from mappings.transforms import Transform
+from mappings.unknown import still_unknown
 
 
 class ConflictPolicy(models.TextChoices):
@@ -88,11 +93,34 @@ class InboundMapping(models.Model):
     def __str__(self) -> str:
         return f"{self.external_field} → {self.contact_field}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Unknown values that are mapped by now are forgotten."""
+        if self.unknown_values and kwargs.get("update_fields") is None:
+            spec = field_specs().get(self.contact_field)
+            self.unknown_values = still_unknown(self.unknown_values, self.transform, spec)
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
-        """Refuse unknown contact fields, and CRM fields that the cached schema does not have or cannot give."""
-        spec = _contact_spec(self.contact_field)
-        if problem := compatibility.inbound_problem(spec, self.external_field, _schema(self)):
+        """Refuse unknown contact fields, CRM fields that the cached schema does not have or cannot give, and odd transforms."""
+        spec, schema = _contact_spec(self.contact_field), _schema(self)
+        mapped = bool(self.value_map)
+        if problem := compatibility.inbound_problem(spec, self.external_field, schema, mapped=mapped):
             raise ValidationError({"external_field": problem})
+        found = schema.get(self.external_field)
+        _check_transform(self, found.type if found else None, spec)
+
+    @property
+    def transform(self) -> Transform:
+        """What happens to a value on its way in."""
+        return _transform(self)
+
+    def warnings(self) -> list[str]:
+        """What the mapping will not do, in words; from the cached schema."""
+        spec = field_specs().get(self.contact_field)
+        if spec is None:
+            return []
+        found = compatibility.inbound_warnings(spec, self.external_field, _schema(self), self.transform)
+        return found + _unused_default(self)
 
 
 class OutboundMapping(models.Model):
@@ -123,10 +151,25 @@ class OutboundMapping(models.Model):
         return f"{self.contact_field} → {self.external_field}"
 
     def clean(self) -> None:
-        """Refuse unknown contact fields, and CRM fields that cannot be written or cannot hold the type."""
-        spec = _contact_spec(self.contact_field)
-        if problem := compatibility.outbound_problem(spec, self.external_field, _schema(self)):
+        """Refuse unknown contact fields, CRM fields that cannot be written or cannot hold the type, and odd transforms."""
+        spec, schema = _contact_spec(self.contact_field), _schema(self)
+        mapped = bool(self.value_map)
+        if problem := compatibility.outbound_problem(spec, self.external_field, schema, mapped=mapped):
             raise ValidationError({"external_field": problem})
+        _check_transform(self, spec.type, compatibility.spec_of(self.external_field, schema))
+
+    @property
+    def transform(self) -> Transform:
+        """What happens to a value on its way out."""
+        return _transform(self)
+
+    def warnings(self) -> list[str]:
+        """What the mapping will not do, in words; from the cached schema."""
+        spec = field_specs().get(self.contact_field)
+        if spec is None:
+            return []
+        found = compatibility.outbound_warnings(spec, self.external_field, _schema(self), self.transform)
+        return found + _unused_default(self)
 
 
 class AnalysisMapping(models.Model):
@@ -174,6 +217,42 @@ def _contact_spec(name: str) -> FieldSpec:
             {"contact_field": f"There is no contact field named “{name}”. Add the custom field first."}
         )
     return spec
+
+
+def _transform(mapping: InboundMapping | OutboundMapping) -> Transform:
+    pairs = tuple((str(given), str(held)) for given, held in mapping.value_map.items())
+    return Transform(Letters(mapping.case), pairs, mapping.default_value.strip())
+
+
+def _check_transform(
+    mapping: InboundMapping | OutboundMapping, giving: FieldType | None, target: FieldSpec
+) -> None:
+    """Refuse a transform that cannot work, or that the phone number or an opt-out may not have."""
+    _check_shape(mapping.value_map)
+    transform = mapping.transform
+    if mapping.contact_field == "phone_number" and transform != Transform():
+        raise ValidationError("The phone number is brought into one form by itself; it takes no transform.")
+    if mapping.contact_field == "do_not_call" and transform.default:
+        raise ValidationError({"default_value": "An opt-out is somebody's word; it has no default."})
+    if problems := compatibility.transform_problems(transform, giving, target):
+        raise ValidationError(dict(problems))
+
+
+def _check_shape(value_map: object) -> None:
+    texts = isinstance(value_map, dict) and all(
+        isinstance(given, str) and isinstance(held, str) and max(len(given), len(held)) <= 255
+        for given, held in value_map.items()
+    )
+    if not texts:
+        raise ValidationError(
+            {"value_map": 'Use an object of texts (at most 255 characters each), like {"Yes": "true"}.'}
+        )
+
+
+def _unused_default(mapping: InboundMapping | OutboundMapping) -> list[str]:
+    if not mapping.default_value or mapping.blank_policy != BlankPolicy.CLEAR:
+        return []
+    return ["The default is never used: with this blank policy a blank is carried over as it is."]
 
 
 def _schema(mapping: InboundMapping | OutboundMapping) -> dict[str, ExternalField]:

@@ -15,7 +15,12 @@ LEVEL = {app: level for level, app in enumerate(HOUSE)}
 PURE = (
     "contacts/phone.py",
     "contacts/values.py",
+    "mappings/cell.py",
+    "mappings/compatibility.py",
+    "mappings/field_rule.py",
+    "mappings/pairs.py",
     "mappings/rules.py",
+    "mappings/transforms.py",
     "integrations/providers/base.py",
     "integrations/providers/errors.py",
 )
