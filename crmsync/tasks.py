@@ -18,6 +18,7 @@ from sync.pull import pull_some
 from sync.push import push_some
 from sync.runs import request_due_runs
 from sync.touch import drain_touched
+from sync.undo_requests import undo_some
 from sync.wake import awake, wake_anyway
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,7 @@ STEPS: tuple[Callable[[], int], ...] = (
     lambda: push_some(urgent_only=True),
     log_some,
     push_some,
+    undo_some,
     pull_some,
 )
 

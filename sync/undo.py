@@ -11,55 +11,36 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 
-from contacts.changes import Edit, Source, change_contacts, change_numbers, lock_contacts
-from contacts.history import LOST, by_contact, undone_fields
-from contacts.models import Contact, ContactChange, field_specs
-from contacts.values import DoesNotFit, FieldSpec, Value, coerce, same
+from contacts.changes import Edit, change_contacts, change_numbers, lock_contacts
+from contacts.models import Contact, ContactChange
+from contacts.values import Value
 from integrations.models import Connection
 from mappings.compile import compile_rules
+from mappings.rules import Blank, FieldRule
 from sync.models import ExternalRecord, RecordState, SyncRun
+from sync.undo_plan import (
+    NUMBER,
+    Undone,
+    UndoRow,
+    of_change,
+    of_conversation,
+    of_run,
+    with_partners,
+    work_out,
+)
 from sync.wake import wake
 
 BATCH = 200
-NUMBER, OPT_OUT = "phone_number", "do_not_call"
-WHY = {
-    "changed_since": "It has been changed since.",
-    "undone": "It was taken back before.",
-    "creation": "A contact that was created is kept.",
-    "not_written": "The row tells of a value that was not taken; nothing was written.",
-    "opt_out_kept": "An opt-out is only taken back when a person had given it.",
-    "number_taken": "Another contact has the former number now.",
-    "unknown_field": "The field no longer exists.",
-    "gone": "The contact is gone.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class UndoRow:
-    """One field of one contact: the value it has (`now`) and the one it had (`old`). `reason` "" means restored."""
-
-    contact_id: int
-    contact: str
-    field: str
-    now: Value
-    old: Value
-    reason: str = ""
-
-    @property
-    def why(self) -> str:
-        """The reason in plain words."""
-        return WHY.get(
-            self.reason, "The former value does not fit the field any more." if self.reason else ""
-        )
 
 
 @dataclass(slots=True)
 class UndoResult:
     """What an undo did, or would do: counts of fields, and the first `limit` rows.
 
-    `skipped`: reason → fields. `stays_here`: connection → restored fields that only come in from it, so that its records keep
-    the newer value. `contacts`: how many were changed. `position`: the last contact that is done with; `done`: all are.
-    `early`: contacts beyond the position that are done already, because they swapped numbers with earlier ones.
+    `skipped`: reason → fields. `stays_here`: connection → restored fields that its records do not get: no mapping carries them
+    out, or they are blank again and the mapping ignores blanks. `contacts`: how many were changed. `position`: the last
+    contact that is done with; `done`: all are. `early`: contacts beyond it that are done already, because they swapped numbers
+    with earlier ones.
     """
 
     limit: int = 200
@@ -78,53 +59,6 @@ class UndoResult:
         self.rows += rows[: max(0, self.limit - len(self.rows))]
         self.restored += sum(1 for row in rows if not row.reason)
         self.skipped.update(row.reason for row in rows if row.reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What is taken back: the rows of one source (a run, a conversation), or one change. `words` name it for people."""
-
-    ref: str
-    words: str
-    change_id: int | None = None
-
-    def changes(self, contact_ids: Sequence[int]) -> dict[int, list[ContactChange]]:
-        """The rows of these contacts, newest first."""
-        rows = ContactChange.objects.filter(contact_id__in=contact_ids)
-        if self.change_id is not None:
-            rows = rows.filter(pk=self.change_id)
-        else:
-            rows = rows.filter(source_ref=self.ref).exclude(source_kind__in=("undo", LOST))
-        return by_contact(rows.order_by("-id"))
-
-    def contacts_after(self, position: int, limit: int) -> list[int]:
-        """The next contacts in the order of their ids."""
-        rows = ContactChange.objects.filter(contact_id__gt=position)
-        if self.change_id is not None:
-            rows = rows.filter(pk=self.change_id)
-        else:
-            rows = rows.filter(source_ref=self.ref).exclude(source_kind__in=("undo", LOST))
-        return list(rows.order_by("contact_id").values_list("contact_id", flat=True).distinct()[:limit])
-
-    def source(self, by: str, *, may_clear_opt_out: bool) -> Source:
-        """How the undo itself stands in the history."""
-        label = f"Undo of {self.words} by {by}"
-        return Source("undo", self.ref, label, may_clear_opt_out=may_clear_opt_out)
-
-
-def of_change(change: ContactChange) -> Undone:
-    """One row of a contact's history."""
-    return Undone(f"change:{change.pk}", f"“{change.source_label or change.source_kind}”"[:120], change.pk)
-
-
-def of_run(run: SyncRun) -> Undone:
-    """Everything that a run wrote."""
-    return Undone(run.ref, f"run {run.pk} of {run.connection}"[:120])
-
-
-def of_conversation(conversation_ref: str) -> Undone:
-    """Everything that a conversation ("conversation:7") wrote."""
-    return Undone(conversation_ref, conversation_ref.replace(":", " "))
 
 
 def undo_change(change: ContactChange, by: str) -> UndoResult:
@@ -184,9 +118,9 @@ def _next_batch(undone: Undone, result: UndoResult, *, by: str | None) -> None:
     ids = undone.contacts_after(result.position, BATCH)
     if ids:
         with transaction.atomic():
-            wanted = _with_partners(undone, set(ids) - result.early)
+            wanted = with_partners(undone, set(ids) - result.early)
             contacts = lock_contacts(wanted) if by else Contact.objects.in_bulk(sorted(wanted))
-            rows = _work_out(undone, contacts)
+            rows = work_out(undone, contacts)
             if by:
                 rows = _write(undone, contacts, rows, by)
         _tell(result, rows)
@@ -200,115 +134,6 @@ def _tell(result: UndoResult, rows: Sequence[UndoRow]) -> None:
     restored = [row for row in rows if not row.reason]
     result.contacts += len({row.contact_id for row in restored})
     result.stays_here.update(_stays_here(restored))
-
-
-def _work_out(undone: Undone, contacts: Mapping[int, Contact]) -> list[UndoRow]:
-    """What to restore and what not, for contacts as they are now."""
-    changes, before, specs = undone.changes([*contacts]), undone_fields([*contacts]), field_specs()
-    rows = [
-        row
-        for pk, contact in contacts.items()
-        for row in _of_contact(contact, changes.get(pk, []), before.get(pk, []), specs)
-    ]
-    return _with_free_numbers(rows)
-
-
-def _of_contact(
-    contact: Contact,
-    changes: Sequence[ContactChange],
-    undos: Sequence[ContactChange],
-    specs: Mapping[str, FieldSpec],
-) -> list[UndoRow]:
-    """Walk back from the newest change: each step holds only if the value is still the one it wrote."""
-    now: dict[str, Value] = {}
-    failed: dict[str, str] = {}
-    for change in changes:
-        if change.created:
-            failed[""] = "creation"
-            continue
-        for name, pair in change.diff.items():
-            if name in failed or len(pair) != 2:
-                continue
-            held = now.get(name, contact.value(name))
-            reason = _hindrance(change, name, pair, held, undos, specs)
-            if reason and name not in now:
-                failed[name] = reason
-            elif not reason:
-                now[name] = pair[0]
-    rows = [
-        UndoRow(contact.pk, contact.name, name, contact.value(name), old)
-        for name, old in now.items()
-        if not same(contact.value(name), old)
-    ]
-    return rows + [
-        UndoRow(contact.pk, contact.name, name, contact.value(name) if name else None, None, reason)
-        for name, reason in failed.items()
-    ]
-
-
-def _hindrance(
-    change: ContactChange,
-    name: str,
-    pair: Sequence[Value],
-    held: Value,
-    undos: Sequence[ContactChange],
-    specs: Mapping[str, FieldSpec],
-) -> str:
-    """Why one field of one change is not taken back, or ""."""
-    old, new = pair
-    refs = {change.source_ref, f"change:{change.pk}"}
-    if change.source_kind == LOST:
-        return "not_written"
-    if any(undo.pk > change.pk and undo.source_ref in refs and name in undo.diff for undo in undos):
-        return "undone"
-    if not same(held, new):
-        return "changed_since"
-    if name == OPT_OUT and held and not old and change.source_kind != "person":
-        return "opt_out_kept"
-    return _misfit(name, old, specs)
-
-
-def _misfit(name: str, old: Value, specs: Mapping[str, FieldSpec]) -> str:
-    if name not in specs:
-        return "unknown_field"
-    try:
-        coerce(old, specs[name])
-    except DoesNotFit as error:
-        return error.reason
-    return ""
-
-
-def _with_free_numbers(rows: Sequence[UndoRow]) -> list[UndoRow]:
-    """Former numbers that other contacts hold now stay where they are, unless those give them up in the same step."""
-    moving = {row.contact_id for row in rows if row.field == NUMBER and not row.reason}
-    wanted = [row.old for row in rows if row.field == NUMBER and not row.reason]
-    holders = dict(
-        Contact.objects.filter(phone_number__in=[str(n) for n in wanted]).values_list("phone_number", "pk")
-    )
-    taken = {number for number, pk in holders.items() if pk not in moving}
-    taken |= {str(number) for number, count in Counter(wanted).items() if count > 1}
-    return [
-        UndoRow(row.contact_id, row.contact, row.field, row.now, None, "number_taken")
-        if row.field == NUMBER and not row.reason and row.old in taken
-        else row
-        for row in rows
-    ]
-
-
-def _with_partners(undone: Undone, ids: set[int]) -> set[int]:
-    """The contacts, and those that got their numbers by what is undone: a swap is taken back as one."""
-    wanted, fresh = set(ids), set(ids)
-    while fresh:
-        changes = undone.changes(sorted(fresh))
-        old = [row.diff[NUMBER][0] for rows in changes.values() for row in rows if _moved_number(row)]
-        holders = set(Contact.objects.filter(phone_number__in=old).values_list("pk", flat=True))
-        fresh = {*undone.changes(sorted(holders - wanted))}
-        wanted |= fresh
-    return wanted
-
-
-def _moved_number(change: ContactChange) -> bool:
-    return not change.created and len(change.diff.get(NUMBER, ())) == 2
 
 
 def _write(
@@ -340,21 +165,22 @@ def _write(
 
 
 def _stays_here(rows: Sequence[UndoRow]) -> Counter[str]:
-    """Restored fields by the connections that only give them: their records keep what they have."""
+    """Restored fields by the connections whose records keep what they have: only given by them, or blanks that stay here."""
     found: Counter[str] = Counter()
-    fields = Counter(row.field for row in rows)
-    if not fields:
-        return found
-    of_contact: dict[int, set[str]] = {}
+    of_contact: dict[int, list[UndoRow]] = {}
     for row in rows:
-        of_contact.setdefault(row.contact_id, set()).add(row.field)
-    for connection in Connection.objects.all():
+        of_contact.setdefault(row.contact_id, []).append(row)
+    for connection in Connection.objects.all() if rows else ():
         rules = compile_rules(connection).fields
-        out = {rule.contact.name for rule in rules if rule.pushes}
-        only_in = {rule.contact.name for rule in rules if rule.pulls} - out
         linked = ExternalRecord.objects.filter(
             connection=connection, contact_id__in=of_contact, state=RecordState.LINKED
         )
         for pk in linked.values_list("contact_id", flat=True):
-            found[connection.name] += len(of_contact[pk or 0] & (only_in | {NUMBER}))
+            found[connection.name] += sum(_stays(row, rules) for row in of_contact[pk or 0])
     return +found
+
+
+def _stays(row: UndoRow, rules: Sequence[FieldRule]) -> bool:
+    mapped = [rule for rule in rules if rule.contact.name == row.field]
+    out = [rule for rule in mapped if rule.pushes and (row.old is not None or rule.blank_out != Blank.IGNORE)]
+    return row.field == NUMBER or bool(mapped and not out)

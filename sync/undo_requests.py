@@ -11,7 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from sync.models import UndoRequest
-from sync.undo import Undone, UndoResult, undo_batch
+from sync.undo import UndoResult, undo_batch
+from sync.undo_plan import Undone
 from sync.wake import wake
 
 STRETCH = 5.0
@@ -28,7 +29,7 @@ class UndoOpen(Exception):
 
 
 def request_undo(undone: Undone, by: str) -> UndoRequest:
-    """Have the workers take something back (see `sync.undo.of_run`). Raises UndoOpen when they are at it already."""
+    """Have the workers take something back (see `sync.undo_plan.of_run`). Raises UndoOpen when they are at it already."""
     request = UndoRequest(ref=undone.ref, words=undone.words[:150], requested_by=by[:150])
     try:
         with transaction.atomic():

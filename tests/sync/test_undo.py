@@ -10,9 +10,10 @@ from contacts.models import Contact, ContactAlias, ContactChange, CustomField
 from integrations.models import Connection
 from sync import undo as undoing
 from sync.models import SyncRun, UndoRequest
-from sync.undo import of_change, of_run, preview_undo, undo_change, undo_conversation, undo_run
+from sync.undo import preview_undo, undo_change, undo_conversation, undo_run
+from sync.undo_plan import of_change, of_run
 from sync.undo_requests import UndoOpen, request_undo, undo_some
-from tests.sync.world import ADA, GRACE, LINUS, LiveCrm, connect, contact, edit, link, pull, push, sync
+from tests.sync.world import ADA, GRACE, LINUS, LiveCrm, connect, contact, edit, pull, push, sync
 
 CALL = Source("conversation", "conversation:7", "phone call c7")
 
@@ -83,8 +84,19 @@ def test_undo_of_a_run_restores_all_it_wrote_and_keeps_whom_it_created(
     assert (result.restored, result.skipped) == (2, {"creation": 1})
     assert (contact().first_name, contact().value("notes")) == ("Ada", None)
     assert contact(GRACE).first_name == "Grace"
+    assert result.stays_here == {"CRM one": 1}, "a blank is not carried out by default"
     push()
     assert crm.value(linked, "first_name") == "Ada"
+
+
+def test_a_cleared_field_reaches_a_crm_whose_mapping_clears(
+    connection: Connection, crm: LiveCrm, linked: str
+) -> None:
+    connection.outbound_mappings.update(blank_policy="clear_if_emptied")
+    crm.edit(linked, notes="Likes tea.")
+    result = undo_run(pull(connection), "olga")
+    push()
+    assert (result.stays_here, crm.value(linked, "notes")) == ({}, None)
 
 
 def test_a_preview_writes_nothing_and_says_what_the_undo_then_does(linked: str) -> None:
@@ -238,5 +250,6 @@ def test_workers_undo_a_run_and_keep_the_counts(
     assert request.skipped == {"changed_since": 1}
     assert undo_some() == 0
     assert (contact().last_name, contact(GRACE).last_name) == ("Lovelace", "Murray")
+    assert request.stays_here == {"CRM one": 2}
     push()
-    assert crm.value(grace, "notes") is None or link(grace).settled["notes:notes"] is None
+    assert crm.value(grace, "notes") == "Call back.", "the mapping ignores blanks, which the result says"
