@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from contacts.values import FieldSpec, FieldType, Value, as_text, coerce
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 class Case(StrEnum):
