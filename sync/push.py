@@ -152,6 +152,7 @@ def _plan_all(
         links = links_of(ctx.connection, contacts)
         epoch = next_epoch(ctx.connection)
         edits: list[Edit] = []
+        decided: list[int] = []
         for pk, contact in contacts.items():
             link = links.get(pk)
             if link is None or link.state != RecordState.LINKED:
@@ -163,12 +164,14 @@ def _plan_all(
             if record is None or record.deleted:
                 moved += _gone(ctx, link, record, rows[pk])
                 continue
-            intent, edit = _plan_one(ctx, contact, link, record, rows[pk])
+            intent, edit, asks = _plan_one(ctx, contact, link, record, rows[pk])
+            decided += [] if asks else [pk]
             link.push_epoch = epoch
             planned.append(link)
             edits += [edit] if edit else []
             intents += [intent] if intent.values else []
         change_contacts(contacts, edits, source=Source("crm"))
+        no_longer_asked(ctx.connection, decided)
         save_links(planned, "push_epoch")
     release(moved)
     waiting = {row.pk for row in moved} | {intent.pending.pk for intent in intents}
@@ -178,18 +181,15 @@ def _plan_all(
 
 def _plan_one(
     ctx: Applying, contact: Contact, link: ExternalRecord, record: Record, row: PendingPush
-) -> tuple[Intent, Edit | None]:
+) -> tuple[Intent, Edit | None, bool]:
     better = outranked(ctx, contact)
     made = plan(ctx.rules.fields, unpack(link.settled), snapshot(contact), record.values, outranked=better)
-    asked = not link.fingerprint
     settle(link, made, ctx.rules, record)
     if made.pushes:
         link.fingerprint = ""
     ask(ctx.connection, contact, made)
-    if asked and not made.asks:
-        no_longer_asked(ctx.connection, [contact.pk])
     edit = Edit(contact.pk, made.changes, ctx.source(record, urgent=True)) if made.changes else None
-    return Intent(row, link, dict(made.pushes), dict(made.settle_pushed), record.values), edit
+    return Intent(row, link, dict(made.pushes), dict(made.settle_pushed), record.values), edit, made.asks
 
 
 def _gone(ctx: Applying, link: ExternalRecord, record: Record | None, row: PendingPush) -> list[PendingPush]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection as database
 
 from contacts.models import CustomField
 from integrations.models import Connection
@@ -71,3 +74,24 @@ def linked(connection: Connection, ada: str) -> str:
     sync(connection)
     assert contact(ADA).first_name == "Ada"
     return ada
+
+
+@pytest.fixture
+def in_threads() -> Callable[..., list[object]]:
+    """Run functions at the same moment, each in a thread with a database connection of its own; returns what they return."""
+
+    def run(*jobs: Callable[[], object]) -> list[object]:
+        barrier = threading.Barrier(len(jobs))
+
+        def go(job: Callable[[], object]) -> object:
+            try:
+                barrier.wait(timeout=10)
+                return job()
+            finally:
+                database.close()
+
+        with ThreadPoolExecutor(len(jobs)) as pool:
+            futures = [pool.submit(go, job) for job in jobs]
+            return [future.result(timeout=60) for future in futures]
+
+    return run
