@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterator
 
 import phonenumbers
 
@@ -11,6 +13,12 @@ _DASHES = str.maketrans(
 )
 LONGEST = 200
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
+# Between numbers of one field. A slash may also stand within one: "030/231250".
+_BETWEEN = re.compile(r"[,;|&\n\r]+|\b(?:or|and|oder|und|ou|et)\b", re.IGNORECASE)
+# "00" before a country code, at the start or after a word. "0011" is how Australians dial out, and no code begins with 11.
+_ZEROS = re.compile(r"(^|:|[^\W\d_][.:)]*)\s*[(+]*00[\s.)-]*(?=[1-9])(?!11)")
+# What a telephone would dial after a pause: "415-555-0100p123".
+_PAUSE = re.compile(r"(?<=\d)\s?[pw]+\s?\d+#?$", re.IGNORECASE)
 
 
 class BadPhone(ValueError):
@@ -24,14 +32,15 @@ class BadPhone(ValueError):
 def to_e164(raw: object, region: str = "US") -> str:
     """The E.164 number meant by `raw`, for example "+14155550100".
 
-    `region` (ISO 3166, two letters) is assumed for numbers without a country code. Extensions and text around the
-    number are dropped; of several numbers the first one counts; a leading `00` means `+`. Raises BadPhone("no_phone")
-    for blanks and BadPhone("bad_phone") for text without a valid number (libphonenumber's `is_valid_number`).
+    `region` (ISO 3166, two letters) is assumed for numbers without a country code. Extensions and text around the number
+    are dropped; of several numbers the first usable one counts; `00` and, where people dial so, `011` mean `+`. Raises
+    BadPhone("no_phone") for blanks and BadPhone("bad_phone") for text without a valid number. Source of the rule:
+    libphonenumber's `is_valid_number`.
     """
     text = _clean(raw)
     if not text:
         raise BadPhone("no_phone", "The phone number is blank.")
-    number = _whole(text, region) or _first(text, region)
+    number = next(_numbers(text, region), None)
     if number is None:
         raise BadPhone(
             "bad_phone",
@@ -62,24 +71,39 @@ def for_people(number: str) -> str:
     return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL))
 
 
-def _whole(text: str, region: str) -> phonenumbers.PhoneNumber | None:
+def _numbers(text: str, region: str) -> Iterator[phonenumbers.PhoneNumber]:
+    """The valid numbers of a text, in its order; the text as a whole is tried last."""
+    if _E164.fullmatch(text):
+        yield from _whole(text, region)
+        return
+    for part in _BETWEEN.split(text[:LONGEST]):
+        piece = _ZEROS.sub(r"\1+", part.strip())
+        if "/" in piece:
+            yield from _whole(piece.partition("/")[0], region)
+        yield from _whole(piece, region)
+        yield from (match.number for match in phonenumbers.PhoneNumberMatcher(piece, region))
+    yield from _whole(text, region)
+
+
+def _whole(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
+    """The one number that the text is, if it is one."""
     try:
         number = phonenumbers.parse(text, None if text.startswith("+") else region)
     except phonenumbers.NumberParseException:
-        return None
-    return number if phonenumbers.is_valid_number(number) else None
-
-
-def _first(text: str, region: str) -> phonenumbers.PhoneNumber | None:
-    """The first number within a longer text, like "415-555-0100 (mobile, after 5)"."""
-    return next((match.number for match in phonenumbers.PhoneNumberMatcher(text[:LONGEST], region)), None)
+        return []
+    return [number] if phonenumbers.is_valid_number(number) else []
 
 
 def _clean(raw: object) -> str:
     if isinstance(raw, float) and raw.is_integer():
         raw = int(raw)
-    text = str(raw or "").translate(_DASHES).strip()
-    if _E164.fullmatch(text):
-        return text
-    text = text.removeprefix("tel:").lstrip()
-    return "+" + text[2:].lstrip() if text.startswith("00") else text
+    text = str(raw or "")
+    if text.isascii():
+        plain = text.strip()
+    else:
+        # Full-width digits and signs become plain ones; marks that nobody sees go.
+        plain = unicodedata.normalize("NFKC", text).translate(_DASHES)
+        plain = "".join(letter for letter in plain if unicodedata.category(letter) != "Cf").strip()
+    if _E164.fullmatch(plain):
+        return plain
+    return _PAUSE.sub("", re.sub(r"^tel:\s*", "", plain, flags=re.IGNORECASE))
