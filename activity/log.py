@@ -24,6 +24,7 @@ from integrations.connections import open_provider, record_success
 from integrations.models import Connection, ConnectionStatus
 from integrations.providers.base import ActivityKind, Provider
 from integrations.providers.errors import NeedsAttention, OutcomeUnknown, ProviderError, RateLimited
+from integrations.quota import Purpose
 from sync.links import want_record
 from sync.models import ExternalRecord, RecordState
 from sync.wake import wake
@@ -131,7 +132,7 @@ def _log_batch(connection: Connection, may_go_on: Callable[[], bool]) -> int:
     if not held:
         return len(ids)
     try:
-        with open_provider(connection) as provider:
+        with open_provider(connection, Purpose.ACTIVITY) as provider:
             _log_held(connection, provider, held, may_go_on)
         record_success(connection)
     except ProviderError as error:

@@ -30,7 +30,7 @@ class ConnectionAdmin(admin.ModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """In the order one sets a connection up; the secrets are those of its provider."""
-        secrets = [SECRET + name for name in PROVIDERS[_provider(request, obj)].credentials]
+        secrets = [SECRET + name for name in PROVIDERS[_provider(request, obj)].every_credential]
         behaviour = ["enabled", "interval_minutes", "sync_conversation_activity", "sync_new_contacts"]
         return [
             (None, {"fields": ["provider", "name", "tenant_url", *secrets]}),
@@ -81,7 +81,7 @@ class ConnectionAdmin(admin.ModelAdmin):
             obj.save(update_fields=[*edited, "updated_at"])
         if isinstance(form, ConnectionForm) and form.access_changed:
             obj.refresh_from_db()
-            set_credentials(obj, {**obj.credentials, **form.given()})
+            set_credentials(obj, form.chosen())
 
     def response_add(
         self,

@@ -7,10 +7,10 @@ from typing import Any
 from django import forms
 
 from integrations.models import Connection
-from integrations.providers.registry import PROVIDERS
+from integrations.providers.errors import ConfigError
+from integrations.providers.registry import PROVIDERS, Credential
 
 SECRET = "secret_"  # noqa: S105 (a prefix)
-_SIGNS = {"id": "ID", "url": "URL"}
 
 
 class ConnectionForm(forms.ModelForm):
@@ -31,25 +31,46 @@ class ConnectionForm(forms.ModelForm):
         for name in self.secret_names:
             if stored.get(name) and (field := self.fields.get(SECRET + name)):
                 field.widget.attrs["placeholder"] = "stored"
-                field.help_text = "Stored encrypted and never shown. Leave blank to keep it."
+                field.help_text = (
+                    f"{field.help_text} Stored encrypted and never shown; leave blank to keep it.".strip()
+                )
         if address := self.fields.get("tenant_url"):
             address.help_text = PROVIDERS[self.provider_key].url_help
+            address.required = PROVIDERS[self.provider_key].needs_address
 
     def given(self) -> dict[str, str]:
         """The secrets that were typed in."""
         typed = {name: str(self.cleaned_data.get(SECRET + name) or "").strip() for name in self.secret_names}
         return {name: text for name, text in typed.items() if text}
 
+    def chosen(self) -> dict[str, str]:
+        """The credentials to store: what was typed in, completed from what is stored."""
+        stored, given = self.instance.credentials or {}, self.given()
+        return PROVIDERS[self.provider_key].chosen(given, stored) if given else dict(stored)
+
     def clean(self) -> dict[str, Any]:
-        """Stored secrets are not sent to an address that they were not entered for."""
+        """One complete set of credentials; stored ones are not sent to an address that they were not entered for."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        stored = bool(self.instance.pk and self.instance.credentials)
-        if stored and "tenant_url" in self.changed_data and set(self.given()) != set(self.secret_names):
-            for name in self.secret_names:
-                self.add_error(
-                    SECRET + name, "Enter it again: stored credentials are never sent to a new address."
-                )
+        moved = bool(self.instance.pk and self.instance.credentials) and "tenant_url" in self.changed_data
+        if not self.given() and not moved:
+            return cleaned
+        stored = {} if moved or not self.instance.pk else self.instance.credentials
+        try:
+            PROVIDERS[self.provider_key].chosen(self.given(), stored)
+        except ConfigError as error:
+            words = (
+                "Enter it again: stored credentials are never sent to a new address."
+                if moved
+                else error.message
+            )
+            for name in (moved and self._of_stored_set()) or [error.field]:
+                self.add_error(SECRET + name, words)
         return cleaned
+
+    def _of_stored_set(self) -> list[str]:
+        """The credentials that a new address needs anew."""
+        held = self.instance.credentials
+        return [name for name in self.secret_names if held.get(name) and not self.given().get(name)]
 
     @property
     def access_changed(self) -> bool:
@@ -59,8 +80,9 @@ class ConnectionForm(forms.ModelForm):
 
 def form_for(provider: str) -> type[ConnectionForm]:
     """The form for connections of one provider."""
-    names = PROVIDERS[provider].credentials
-    fields: dict[str, Any] = {SECRET + name: _secret_field(name) for name in names}
+    entry = PROVIDERS[provider]
+    names = entry.every_credential
+    fields: dict[str, Any] = {SECRET + name: _secret_field(entry.asks(name)) for name in names}
     return type(
         "ProviderConnectionForm",
         (ConnectionForm,),
@@ -68,12 +90,26 @@ def form_for(provider: str) -> type[ConnectionForm]:
     )
 
 
-def _secret_field(name: str) -> forms.CharField:
-    label = " ".join(_SIGNS.get(word, word) for word in name.split("_"))
-    widget = forms.PasswordInput(
-        render_value=False,
-        attrs={"autocomplete": "new-password", "class": "vTextField", "spellcheck": "false"},
+def _secret_field(asked: Credential) -> forms.CharField:
+    attrs = {"autocomplete": "new-password", "class": "vTextField", "spellcheck": "false"}
+    widgets: dict[str, forms.Widget] = {
+        "text": forms.TextInput(attrs={**attrs, "autocomplete": "off"}),
+        "secret": forms.PasswordInput(render_value=False, attrs=attrs),
+        "key": forms.Textarea(attrs={**attrs, "class": "vLargeTextField", "rows": 6}),
+    }
+    return NeverShown(
+        label=asked.label, required=False, max_length=8000, widget=widgets[asked.kind], help_text=asked.help
     )
-    return forms.CharField(
-        label=label[:1].upper() + label[1:], required=False, max_length=4000, widget=widget
-    )
+
+
+class NeverShown(forms.CharField):
+    """What was typed in is not sent back with a form that has errors."""
+
+    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
+        """Always drawn empty."""
+        return _Blank(form, self, field_name)
+
+
+class _Blank(forms.BoundField):
+    def value(self) -> str:
+        return ""

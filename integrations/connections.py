@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,43 +14,21 @@ from django.utils import timezone
 
 from integrations.models import Connection, ConnectionStatus, dump_field
 from integrations.providers.base import Provider
-from integrations.providers.errors import AuthError, NeedsAttention, ProviderError, RateLimited
+from integrations.providers.errors import AuthError, ConfigError, NeedsAttention, ProviderError, RateLimited
 from integrations.providers.registry import PROVIDERS
 from integrations.providers.setup import Setup
+from integrations.quota import BUDGET, Meter, Purpose
+from integrations.tokens import ConnectionTokens
 
 log = structlog.get_logger(__name__)
 SCHEMA_AGE = timedelta(days=1)
 _GIVEN = (
-    "name", "tenant_url", "credentials", "token", "status", "status_reason", "paused_until", "pause_reason", "updated_at",
+    "name", "tenant_url", "credentials", "token", "login_refused", "login_claimed_until", "status", "status_reason",
+    "paused_until", "pause_reason", "updated_at",
 )  # fmt: skip
 
 
-class ConnectionTokens:
-    """The session token of a connection, stored encrypted on its row; one refresh at a time over all processes."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._pk = connection.pk
-        self._token: Mapping[str, str] | None = connection.token or None
-
-    def get(self) -> Mapping[str, str] | None:
-        """The token as last seen."""
-        return self._token
-
-    def refresh(
-        self, stale: Mapping[str, str] | None, fetch: Callable[[], Mapping[str, str]]
-    ) -> Mapping[str, str]:
-        """Another process's newer token where there is one, else a fresh one, stored for all."""
-        current = Connection.objects.only("token").get(pk=self._pk).token or None
-        if current and current != stale:
-            self._token = current
-            return self._token
-        fresh = fetch()
-        Connection.objects.filter(pk=self._pk).update(token=dict(fresh))
-        self._token = fresh
-        return fresh
-
-
-def setup_for(connection: Connection) -> Setup:
+def setup_for(connection: Connection, meter: Meter) -> Setup:
     """What the provider of this connection works with."""
     return Setup(
         tenant_url=connection.tenant_url,
@@ -61,7 +39,9 @@ def setup_for(connection: Connection) -> Setup:
         field_types={name: field.type for name, field in connection.external_fields().items()},
         options={key: str(value) for key, value in connection.options.items()},
         tokens=ConnectionTokens(connection),
-        report_quota=lambda quota: _record_quota(connection, quota),
+        report_quota=meter.note,
+        pace=meter.admit,
+        count=meter.count,
     )
 
 
@@ -71,13 +51,18 @@ def region_of(connection: Connection) -> str:
 
 
 @contextmanager
-def open_provider(connection: Connection) -> Iterator[Provider]:
-    """The connection's provider, closed afterwards. Never enter it inside a transaction."""
-    provider = PROVIDERS[connection.provider].build(setup_for(connection))
+def open_provider(connection: Connection, purpose: Purpose = Purpose.CHECK) -> Iterator[Provider]:
+    """The connection's provider, closed afterwards; its calls are counted and held back by `purpose`.
+
+    Never enter it inside a transaction.
+    """
+    meter = Meter(connection, purpose)
+    provider = PROVIDERS[connection.provider].build(setup_for(connection, meter))
     try:
         yield provider
     finally:
         provider.close()
+        meter.close()
 
 
 def web_url(connection: Connection, external_id: str) -> str:
@@ -87,7 +72,11 @@ def web_url(connection: Connection, external_id: str) -> str:
 
 
 def test_connection(connection: Connection) -> bool:
-    """Make one small authenticated call and fetch the schema; the result is recorded on the connection."""
+    """Make one small authenticated call and fetch the schema; the result is recorded on the connection.
+
+    Credentials that were refused before are tried once more: a person asks for it.
+    """
+    _write(connection, login_refused={})
     try:
         with open_provider(connection) as provider:
             account = provider.check()
@@ -111,7 +100,7 @@ test_connection.__test__ = False  # type: ignore[attr-defined]  # a verb of the 
 
 def refresh_schema(connection: Connection) -> None:
     """Read the CRM's contact fields anew into the cache. Raises ProviderError."""
-    with open_provider(connection) as provider:
+    with open_provider(connection, Purpose.SCHEMA) as provider:
         _store_schema(connection, provider)
 
 
@@ -119,6 +108,11 @@ def fresh_schema(connection: Connection, provider: Provider) -> None:
     """Refresh the cached schema when it is missing or a day old. Raises ProviderError."""
     if connection.schema_at is None or connection.schema_at < timezone.now() - SCHEMA_AGE:
         _store_schema(connection, provider)
+
+
+def expire_schema(connection: Connection) -> None:
+    """The CRM's fields are not what we believed: they are read anew before the next work."""
+    _write(connection, schema_at=None)
 
 
 def set_credentials(connection: Connection, credentials: Mapping[str, str]) -> None:
@@ -129,7 +123,7 @@ def set_credentials(connection: Connection, credentials: Mapping[str, str]) -> N
 
 def forget_token(connection: Connection) -> None:
     """After a change of credentials or address: the token is void and the connection has to be tested."""
-    connection.token = {}
+    connection.token, connection.login_refused, connection.login_claimed_until = {}, {}, None
     connection.status = ConnectionStatus.NOT_CONNECTED
     connection.status_reason = ""
     connection.paused_until, connection.pause_reason = None, ""
@@ -161,6 +155,10 @@ def record_failure(connection: Connection, error: ProviderError, *, checked: boo
         code=error.code,
         status=error.status,
     )
+    if isinstance(error, RateLimited) and error.scope == BUDGET:
+        return  # ours: it holds back one kind of work, others go on
+    if isinstance(error, ConfigError):
+        expire_schema(connection)
     if isinstance(error, RateLimited):
         until = timezone.now() + timedelta(seconds=error.retry_after)
         _write(connection, paused_until=until, pause_reason=error.message[:300])
@@ -178,11 +176,6 @@ def record_failure(connection: Connection, error: ProviderError, *, checked: boo
 def _store_schema(connection: Connection, provider: Provider) -> None:
     rows = [dump_field(field) for field in sorted(provider.fields(), key=lambda field: field.label.lower())]
     _write(connection, schema=rows, schema_at=timezone.now())
-
-
-def _record_quota(connection: Connection, quota: Mapping[str, int]) -> None:
-    connection.quota = {**quota, "at": timezone.now().isoformat()}
-    Connection.objects.filter(pk=connection.pk).update(quota=connection.quota)
 
 
 def _write(connection: Connection, **values: Any) -> None:

@@ -6,6 +6,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -123,11 +124,24 @@ class Connection(models.Model):
     )
     status_reason = models.CharField(max_length=300, blank=True, editable=False)
     account_name = models.CharField(max_length=200, blank=True, editable=False)
-    web_base = models.CharField(max_length=255, blank=True, editable=False, help_text="Where people see records.")
+    web_base = models.CharField(
+        max_length=255, blank=True, editable=False, help_text="Where people see records."
+    )
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
     pause_reason = models.CharField(max_length=300, blank=True, editable=False)
     quota = models.JSONField(default=dict, blank=True, editable=False)
+    login_claimed_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="One process at a time asks for a new session."
+    )
+    login_refused = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="Why the CRM refused these credentials; they are not tried again.",
+    )
+    preflight = models.JSONField(default=list, blank=True, editable=False)
+    preflight_at = models.DateTimeField(null=True, blank=True, editable=False)
     schema = models.JSONField(default=list, blank=True, editable=False)
     schema_at = models.DateTimeField(null=True, blank=True, editable=False)
     cursor = models.TextField(blank=True, editable=False)
@@ -167,9 +181,13 @@ class Connection(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Refuse unknown regions."""
+        """Refuse unknown regions, and addresses that are not the CRM's."""
         if self.phone_region and not phone.is_region(self.phone_region):
             raise ValidationError({"phone_region": "Use a two-letter country code like US or DE."})
+        entry = PROVIDERS.get(self.provider)
+        insecure = settings.CRMSYNC_ALLOW_INSECURE_CRM_URLS
+        if entry and (problem := entry.address_problem(self.tenant_url, allow_insecure=insecure)):
+            raise ValidationError({"tenant_url": problem})
 
     @property
     def active(self) -> bool:
@@ -185,6 +203,35 @@ class Connection(models.Model):
     def external_fields(self) -> dict[str, ExternalField]:
         """The cached schema by field name; empty before the first check."""
         return {row["name"]: load_field(row) for row in self.schema}
+
+
+class ApiUse(models.Model):
+    """How many calls a connection made on one day (UTC), by what they were for."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="api_use")
+    day = models.DateField()
+    purpose = models.CharField(max_length=16)
+    calls = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "day", "purpose"], name="one_use_per_day_and_purpose"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls for {self.purpose} on {self.day}"
+
+
+class Pace(models.Model):
+    """When the next call under a shared rate limit may be sent; one row a limit, over all processes."""
+
+    key = models.CharField(max_length=80, unique=True)
+    free_at = models.FloatField(default=0.0, help_text="Seconds since 1970.")
+
+    def __str__(self) -> str:
+        return self.key
 
 
 def dump_field(field: ExternalField) -> dict[str, Any]:

@@ -41,6 +41,10 @@ def decrypt(stored: str) -> Any:
 class EncryptedJSONField(_TextField):
     """A JSON value that is encrypted in the database and plain in Python."""
 
+    if TYPE_CHECKING:
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
+
     def from_db_value(self, value: str | None, *_: Any) -> Any:
         """Decrypt on load; rows are loaded with `defer()` where the secret is not needed."""
         return {} if not value else decrypt(value)

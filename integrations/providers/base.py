@@ -94,6 +94,21 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the connection's user or token may do: the answer of `permissions()`.
+
+    `lacking` names the scopes or fields that are missing, in the vendor's words; `hints` are sentences about settings that
+    will not work as meant. None: the CRM does not tell.
+    """
+
+    create_contacts: bool | None = None
+    update_contacts: bool | None = None
+    log_activities: bool | None = None
+    lacking: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
     """New values for one record; only the fields to write, None clears."""
 
@@ -167,6 +182,15 @@ class Provider(Protocol):
     """
 
     name: str
+
+    @property
+    def calls(self) -> int:
+        """How many requests were sent so far, logins included."""
+        ...
+
+    def permissions(self) -> Permissions:
+        """What the user or token may do, in a few calls that change nothing."""
+        ...
 
     def check(self) -> Account:
         """Make one small authenticated call. Raises AuthError, ConfigError, Transient."""

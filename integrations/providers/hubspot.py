@@ -31,40 +31,51 @@ from integrations.providers.base import (
     ExternalField,
     Outcome,
     Page,
+    Permissions,
     Record,
     Update,
 )
 from integrations.providers.errors import AuthError, ConfigError, OutcomeUnknown, ProviderError, Transient
+from integrations.providers.hubspot_address import portal_address
 from integrations.providers.hubspot_changes import changed_pages
 from integrations.providers.hubspot_errors import error_of
+from integrations.providers.hubspot_permissions import permissions_of
 from integrations.providers.hubspot_reading import BATCH, Answer
-from integrations.providers.hubspot_schema import fields_of
+from integrations.providers.hubspot_schema import fields_of, unique_property
 from integrations.providers.hubspot_session import (
     DEFAULT_VERSION,
-    Pace,
     PatientRetry,
+    kind_of,
     never_sent,
-    portal_address,
     versioned,
 )
 from integrations.providers.setup import Setup
 
-SEARCH_INTERVAL = 0.25  # HubSpot allows five searches a second for the whole account
 RAW = {"_preload_content": False}
-_SEARCH_PACES: dict[str, Pace] = {}  # by token: all connections of this process share the account's limit
+_LIMIT_HEADERS = {
+    "total": "x-hubspot-ratelimit-daily",
+    "left": "x-hubspot-ratelimit-daily-remaining",
+    "burst": "x-hubspot-ratelimit-max",
+}
 
 
 class HubSpotProvider:
-    """One HubSpot portal, by a service key or a private app's token.
-
-    Options: `api_version` ("2026-03", "2026-09" or "v3"); `chat_channel`, the channel type of web chats.
-    """
+    """One HubSpot portal, by a service key or a private app's token. Its options stand in docs/providers.md."""
 
     name = "hubspot"
     list_above = 10_000
 
     def __init__(self, setup: Setup) -> None:
         self._portal = HubSpotPortal(setup)
+
+    @property
+    def calls(self) -> int:
+        """How many requests were sent so far."""
+        return self._portal.calls
+
+    def permissions(self) -> Permissions:
+        """The token's scopes."""
+        return permissions_of(self._portal.scopes(), self._portal.setup.options)
 
     def check(self) -> Account:
         """The portal's number and where its users work."""
@@ -132,6 +143,7 @@ class HubSpotPortal:
         self._client = HubSpot(access_token=self._token, api_factory=self._build)
         self._apis: dict[str, Any] = {}
         self._known: dict[str, FieldType] = {}
+        self._ensured: set[str] = set()
 
     def details(self) -> Mapping[str, Any]:
         """The account's details; the SDK has no method for them, so its generic call is used."""
@@ -143,6 +155,41 @@ class HubSpotPortal:
                 "HubSpot answered with something other than the data asked for.", code="unreadable"
             )
         return found
+
+    @property
+    def calls(self) -> int:
+        """How many requests were sent so far."""
+        return self._rest.calls
+
+    def scopes(self) -> frozenset[str] | None:
+        """What the token may do; None where HubSpot does not tell of tokens of its kind."""
+        client = self._api("batch", "contacts").api_client
+        path, body = "/oauth/v2/private-apps/get/access-token-info", {"tokenKey": self._token}
+        json_body = {"Accept": "application/json", "Content-Type": "application/json"}
+        try:
+            found = self._call(
+                lambda: client.call_api(
+                    path, "POST", body=body, header_params=dict(json_body), auth_settings=["oauth2"], **RAW
+                )
+            ).document
+        except ProviderError as error:
+            if isinstance(error, Transient | AuthError):
+                raise
+            return None
+        return frozenset(str(one) for one in found.get("scopes") or ()) or None
+
+    def ensure_unique_property(self, name: str) -> None:
+        """Make sure that contacts have this unique property, creating it once. Raises ConfigError if it is another kind."""
+        if name in self._ensured:
+            return
+        known = {one.name: one for one in self.fields()}
+        if name not in known:
+            body = unique_property(name)
+            self._call(lambda: self._api("properties").create("contacts", body, **RAW), "write")
+        elif not known[name].unique:
+            words = f"The HubSpot property {name} is not unique; name another in the option unique_key."
+            raise ConfigError(words, field=name)
+        self._ensured.add(name)
 
     def fields(self) -> list[ExternalField]:
         """The contact's properties."""
@@ -174,14 +221,13 @@ class HubSpotPortal:
         )
 
     def search(self, body: dict[str, Any]) -> Answer:
-        """One page of a contact search, in the pace of the account's limit."""
-        _SEARCH_PACES.setdefault(self._token, Pace(SEARCH_INTERVAL)).wait()
+        """One page of a contact search."""
         return self._call(lambda: self._api("search").do_search(body, **RAW), "search")
 
     def batch(
         self, path: str, action: str, body: dict[str, Any], *, archived: bool = False, once: bool = False
     ) -> Answer:
-        """A batch call; its 200, 201 and 207 answers look alike."""
+        """A batch call (read, create, update, upsert); its 200, 201 and 207 answers look alike."""
         more: dict[str, Any] = {"archived": "true" if archived else "false"} if action == "read" else {}
         use = getattr(self._api("batch", path), action)
         return self._call(
@@ -260,10 +306,16 @@ class HubSpotPortal:
         return None
 
     def _report_quota(self) -> None:
-        total = self._rest.headers.get("x-hubspot-ratelimit-daily", "")
-        left = self._rest.headers.get("x-hubspot-ratelimit-daily-remaining", "")
-        if total.isdecimal() and left.isdecimal():
-            self.setup.report_quota({"used": int(total) - int(left), "total": int(total)})
+        told = {
+            name: int(self._rest.headers[header])
+            for name, header in _LIMIT_HEADERS.items()
+            if self._rest.headers.get(header, "").isdecimal()
+        }
+        if "left" in told and "total" in told:
+            told["used"] = told["total"] - told["left"]
+        told.pop("left", None)
+        if told:
+            self.setup.report_quota(told)
 
 
 class _Rest(RESTClientObject):
@@ -276,12 +328,16 @@ class _Rest(RESTClientObject):
         self.base = base
         self.status: int | None = None
         self.headers: dict[str, str] = {}
+        self.calls = 0
+        self._count = setup.count
         self._timeout = setup.timeout
         self._version = setup.options.get("api_version") or DEFAULT_VERSION
 
     def request(self, method: str, url: str, **kwargs: Any) -> Any:
         """Send, and keep what the answer's headers say."""
         self.status, self.headers = None, {}
+        self.calls += 1
+        self._count(kind_of(url))
         kwargs["_request_timeout"] = kwargs.get("_request_timeout") or self._timeout
         try:
             response = super().request(method, versioned(url, self._version), **kwargs)

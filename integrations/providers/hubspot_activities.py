@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 
+from integrations.providers.activity_owners import owner_of
 from integrations.providers.base import Activity, ActivityKind
 from integrations.providers.markers import with_marker
 
@@ -59,23 +60,23 @@ def kind_of(activity: Activity) -> ObjectKind:
     return CALLS if activity.kind is ActivityKind.CALL else COMMUNICATIONS
 
 
-def properties_of(
-    activity: Activity, kind: ObjectKind, *, chat_channel: str = CHAT_CHANNEL
-) -> dict[str, str]:
-    """The object's properties, all text; unknown ones are left out."""
+def properties_of(activity: Activity, kind: ObjectKind, options: Mapping[str, str]) -> dict[str, str]:
+    """The object's properties, all text; unknown ones are left out. `options` are the connection's."""
     started = activity.started.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     common = {**dict(activity.extra), "hs_timestamp": started}
+    common |= {"hubspot_owner_id": owner} if (owner := owner_of(activity, options)) else {}
     body = body_of(activity)
     if kind is NOTES:
         return common | {"hs_note_body": body}
     if kind is COMMUNICATIONS:
-        channel = "SMS" if activity.kind is ActivityKind.SMS else chat_channel
+        chat = options.get("chat_channel") or CHAT_CHANNEL
+        channel = "SMS" if activity.kind is ActivityKind.SMS else chat
         logged = {CHANNEL_FIELD: channel, "hs_communication_logged_from": "CRM"}
         return common | logged | {"hs_communication_body": body}
-    return common | _call(activity, body)
+    return common | _call(activity, body, options)
 
 
-def _call(activity: Activity, body: str) -> dict[str, str]:
+def _call(activity: Activity, body: str, options: Mapping[str, str]) -> dict[str, str]:
     recording = activity.recording_url if activity.recording_url.startswith("https://") else ""
     values = {
         "hs_call_title": with_marker(activity.title, activity.marker, TITLE_LIMIT),
@@ -88,6 +89,7 @@ def _call(activity: Activity, body: str) -> dict[str, str]:
         "hs_call_from_number": activity.from_number,
         "hs_call_to_number": activity.to_number,
         "hs_call_recording_url": recording,
+        "hs_call_disposition": disposition(activity.disconnection_reason, options),
     }
     return {name: value for name, value in values.items() if value}
 
@@ -97,6 +99,13 @@ def call_status(disconnection_reason: str) -> str:
     if disconnection_reason in _STATUSES:
         return _STATUSES[disconnection_reason]
     return "FAILED" if disconnection_reason.startswith("error_") else "COMPLETED"
+
+
+def disposition(disconnection_reason: str, options: Mapping[str, str]) -> str:
+    """The outcome's GUID in the portal, where the options name one for the reason or the status; else ""."""
+    status = call_status(disconnection_reason)
+    names = (f"disposition.{disconnection_reason}", f"disposition.{status}")
+    return next((options[name] for name in names if options.get(name)), "")
 
 
 def body_of(activity: Activity) -> str:

@@ -63,7 +63,11 @@ class Portal(Protocol):
     def batch(
         self, path: str, action: str, body: dict[str, Any], *, archived: bool = False, once: bool = False
     ) -> Answer:
-        """A batch call on contacts, calls, communications or notes; `action` is read, create or update."""
+        """A batch call on contacts, calls, communications or notes; `action` is read, create, update or upsert."""
+        ...
+
+    def ensure_unique_property(self, name: str) -> None:
+        """Make sure that contacts have this unique property."""
         ...
 
     def associations(self, contact_id: str, path: str, after: str) -> Answer:

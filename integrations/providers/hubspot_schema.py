@@ -55,6 +55,20 @@ def _field(raw: Mapping[str, Any]) -> ExternalField:
     )
 
 
+def unique_property(name: str) -> dict[str, Any]:
+    """The definition of a text property of contacts whose values HubSpot keeps unique."""
+    return {
+        "name": name,
+        "label": "Contact key of the sync",
+        "type": "string",
+        "fieldType": "text",
+        "groupName": "contactinformation",
+        "hasUniqueValue": True,
+        "formField": False,
+        "description": "Written once by the sync, so that a contact is never created twice. Do not edit.",
+    }
+
+
 def decode(raw: str | None, kind: FieldType) -> Value:
     """One property's text as its type means it; text that does not fit its type stays text."""
     if raw is None or not str(raw).strip():

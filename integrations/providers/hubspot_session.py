@@ -1,44 +1,19 @@
-"""How we reach HubSpot: the address, versioned paths, safe retries, and the pace of searches."""
+"""How we reach HubSpot: versioned paths and safe retries."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import threading
-import time
 from types import TracebackType
 from typing import Self, cast
-from urllib.parse import urlsplit
 
 from urllib3 import BaseHTTPResponse
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 from urllib3.util.retry import Retry
 
-from integrations.providers.errors import ConfigError
-
-BASE = "https://api.hubapi.com"
 DEFAULT_VERSION = "2026-03"
 _LONGEST_WAIT = 10.0
 _VERSIONED = re.compile(r"/(crm)/v[34]/(objects|properties|associations)(?=/)|/(account-info)/v3(?=/)")
-
-
-def portal_address(tenant_url: str, *, allow_insecure: bool) -> str:
-    """The API's base address: HubSpot's own unless a stand-in is named. Raises ConfigError for any other host."""
-    if not tenant_url.strip():
-        return BASE
-    parts = urlsplit(tenant_url.strip() if "//" in tenant_url else f"https://{tenant_url.strip()}")
-    host = (parts.hostname or "").lower()
-    if parts.scheme == "http" or _is_loopback(host):
-        if not allow_insecure:
-            raise ConfigError("Plain http and loopback addresses are refused. Leave HubSpot's address blank.")
-        return f"{parts.scheme}://{parts.netloc}"
-    official = re.fullmatch(r"api(-[a-z0-9]+)?\.(hubapi|hubspot)\.com", host) is not None
-    if parts.scheme != "https" or not official or parts.username or parts.port not in (None, 443):
-        raise ConfigError(
-            "This is not HubSpot's API. Leave the address blank, or use https://api.hubapi.com."
-        )
-    return f"https://{host}"
 
 
 def versioned(url: str, version: str) -> str:
@@ -48,15 +23,13 @@ def versioned(url: str, version: str) -> str:
     return _VERSIONED.sub(lambda match: _dated(match, version), url, count=1)
 
 
+def kind_of(url: str) -> str:
+    """What a call is for, as far as its address tells: "schema" or ""."""
+    return "schema" if "/properties/" in url else ""
+
+
 def _dated(match: re.Match[str], version: str) -> str:
     return f"/{match[3]}/{version}" if match[3] else f"/{match[1]}/{match[2]}/{version}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class PatientRetry(Retry):
@@ -107,19 +80,3 @@ def never_sent(error: HTTPError) -> bool:
     """Whether the request certainly did not reach the server: no connection was made."""
     reason = error.reason if isinstance(error, MaxRetryError) else error
     return isinstance(reason, NewConnectionError | ConnectTimeoutError)
-
-
-class Pace:
-    """At most one call each `interval` seconds in this process; callers wait their turn."""
-
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
-        self._lock = threading.Lock()
-        self._free_at = 0.0
-
-    def wait(self) -> None:
-        """Return when it is this call's turn."""
-        with self._lock:
-            turn = max(time.monotonic(), self._free_at)
-            self._free_at = turn + self._interval
-        time.sleep(max(0.0, turn - time.monotonic()))

@@ -7,10 +7,9 @@ from typing import Any
 
 from integrations.providers.base import Activity, ActivityKind, Creation, Outcome, Update
 from integrations.providers.batches import in_batches
-from integrations.providers.errors import OutcomeUnknown, ProviderError, RecordGone, Rejected
+from integrations.providers.errors import OutcomeUnknown, ProviderError, RecordGone, Rejected, Transient
 from integrations.providers.hubspot_activities import (
     CHANNEL_FIELD,
-    CHAT_CHANNEL,
     NOTES,
     ObjectKind,
     kind_of,
@@ -25,7 +24,14 @@ _NAMES = ("email", "firstname", "lastname")
 
 
 def create_contacts(portal: Portal, creations: Sequence[Creation]) -> list[Outcome]:
-    """New contacts; one whose e-mail exists already is linked to that contact."""
+    """New contacts; one whose e-mail exists already is linked to that contact.
+
+    With the option `unique_key` each carries our key in a unique property, and sending it again finds it.
+    """
+    key_name = portal.setup.options.get("unique_key", "")
+    if key_name and creations:
+        portal.ensure_unique_property(key_name)
+        return in_batches(creations, BATCH, lambda batch: _upsert(portal, batch, key_name))
 
     def send(batch: list[Creation]) -> list[Outcome]:
         return _create(portal, "contacts", [{"properties": _new_contact(one.values)} for one in batch])
@@ -44,21 +50,23 @@ def update_contacts(portal: Portal, updates: Sequence[Update]) -> list[Outcome]:
 
 def log_activities(portal: Portal, activities: Sequence[Activity]) -> list[Outcome]:
     """Calls, communications or notes with their association made in the same call."""
-    channel = portal.setup.options.get("chat_channel") or CHAT_CHANNEL
+    options = portal.setup.options
 
     def send(batch: list[Activity]) -> list[Outcome]:
         kind = kind_of(batch[0])
         if batch[0].external_id:
-            return _update_logged(portal, batch, kind, channel)
-        return _log(portal, batch, kind, channel)
+            return _update_logged(portal, batch, kind, options)
+        return _log(portal, batch, kind, options)
 
     return in_batches(activities, BATCH, send, key=lambda one: (one.kind, bool(one.external_id)))
 
 
-def _log(portal: Portal, batch: list[Activity], kind: ObjectKind, channel: str) -> list[Outcome]:
+def _log(
+    portal: Portal, batch: list[Activity], kind: ObjectKind, options: Mapping[str, str]
+) -> list[Outcome]:
     inputs = [
         {
-            "properties": properties_of(one, kind, chat_channel=channel),
+            "properties": properties_of(one, kind, options),
             "associations": [_association(one.contact_id, kind)],
         }
         for one in batch
@@ -68,7 +76,7 @@ def _log(portal: Portal, batch: list[Activity], kind: ObjectKind, channel: str) 
     refused = [one for one, made in zip(batch, outcomes, strict=True) if _channel_refused(one, made)]
     if not refused:
         return outcomes
-    notes = iter(_log(portal, refused, NOTES, channel))
+    notes = iter(_log(portal, refused, NOTES, options))
     return [next(notes) if _channel_refused(*pair) else pair[1] for pair in zip(batch, outcomes, strict=True)]
 
 
@@ -77,9 +85,11 @@ def _channel_refused(activity: Activity, outcome: Outcome) -> bool:
     return activity.kind is ActivityKind.CHAT and isinstance(error, Rejected) and CHANNEL_FIELD in error.field
 
 
-def _update_logged(portal: Portal, batch: list[Activity], kind: ObjectKind, channel: str) -> list[Outcome]:
+def _update_logged(
+    portal: Portal, batch: list[Activity], kind: ObjectKind, options: Mapping[str, str]
+) -> list[Outcome]:
     def rows(some: list[Activity], as_kind: ObjectKind) -> list[tuple[str, dict[str, str]]]:
-        return [(str(one.external_id), properties_of(one, as_kind, chat_channel=channel)) for one in some]
+        return [(str(one.external_id), properties_of(one, as_kind, options)) for one in some]
 
     outcomes = _update(portal, kind.path, rows(batch, kind))
     pairs = list(zip(batch, outcomes, strict=True))
@@ -122,7 +132,38 @@ def _create(portal: Portal, path: str, inputs: list[dict[str, Any]]) -> list[Out
     lost = OutcomeUnknown(
         "HubSpot did not answer for this record; it may have been written.", code="no_answer"
     )
-    return [_outcome(results.get(str(i)), errors.get(str(i)), lost, created=True) for i in range(len(inputs))]
+    return [
+        _outcome(results.get(str(i)), errors.get(str(i)), lost, created=True, linking=True)
+        for i in range(len(inputs))
+    ]
+
+
+def _upsert(portal: Portal, batch: list[Creation], key_name: str) -> list[Outcome]:
+    """By our key: a lost answer is no loss, so it is Transient."""
+    inputs = [
+        {
+            "id": one.key,
+            "idProperty": key_name,
+            "properties": {**_new_contact(one.values), key_name: one.key},
+            "objectWriteTraceId": str(i),
+        }
+        for i, one in enumerate(batch)
+    ]
+    try:
+        answer = portal.batch("contacts", "upsert", {"inputs": inputs})
+    except AlreadyThere as error:
+        if len(batch) > 1:
+            raise
+        return [Outcome(external_id=error.existing_id)]
+    results, errors = _by_trace(answer)
+    held = {str((row.get("properties") or {}).get(key_name) or ""): row for row in answer.results}
+    lost = Transient("HubSpot did not answer for this record.", code="no_answer")
+    outcomes = []
+    for i, one in enumerate(batch):
+        row = results.get(str(i)) or held.get(one.key)
+        new = bool(row and row.get("new", True))
+        outcomes.append(_outcome(row, errors.get(str(i)), lost, created=new, linking=True))
+    return outcomes
 
 
 def _update(portal: Portal, path: str, rows: list[tuple[str, dict[str, str]]]) -> list[Outcome]:
@@ -147,14 +188,19 @@ def _update(portal: Portal, path: str, rows: list[tuple[str, dict[str, str]]]) -
 
 
 def _outcome(
-    result: Row | None, entry: Row | None, otherwise: ProviderError, *, created: bool = False
+    result: Row | None,
+    entry: Row | None,
+    otherwise: ProviderError,
+    *,
+    created: bool = False,
+    linking: bool = False,
 ) -> Outcome:
     if result is not None:
         return Outcome(external_id=str(result["id"]), created=created)
     if entry is None:
         return Outcome(error=otherwise)
     error = row_error(entry)
-    if created and isinstance(error, AlreadyThere):
+    if linking and isinstance(error, AlreadyThere):
         return Outcome(external_id=error.existing_id)
     return Outcome(error=error)
 

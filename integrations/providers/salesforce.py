@@ -6,6 +6,7 @@ quota header.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -30,21 +31,19 @@ from integrations.providers.base import (
     ExternalField,
     Outcome,
     Page,
+    Permissions,
     Record,
     Update,
 )
 from integrations.providers.errors import AuthError, OutcomeUnknown, ProviderError, Transient
+from integrations.providers.salesforce_address import instance_host, org_address
 from integrations.providers.salesforce_errors import error_of, login_error, problem_of
+from integrations.providers.salesforce_login import login_arguments
+from integrations.providers.salesforce_permissions import permissions_of
 from integrations.providers.salesforce_queries import PAGE
 from integrations.providers.salesforce_reading import Row
 from integrations.providers.salesforce_schema import fields_of
-from integrations.providers.salesforce_session import (
-    Transport,
-    instance_host,
-    never_sent,
-    open_session,
-    org_address,
-)
+from integrations.providers.salesforce_session import Transport, never_sent, open_session
 from integrations.providers.setup import Setup
 
 API_VERSION = "62.0"
@@ -54,10 +53,9 @@ T = TypeVar("T")
 
 
 class SalesforceProvider:
-    """One Salesforce org, logged in by OAuth 2.0 client credentials. For one thread at a time.
+    """One Salesforce org, logged in by OAuth 2.0 client credentials or JWT bearer. For one thread at a time.
 
-    Options: `api_version`; `activity_key_field`, an external-id field on Task that makes logging an upsert;
-    `task_status`; `duplicate_rule` ("allow_save"); `default.<Field>` for created contacts, like default.OwnerId.
+    Its options stand in docs/providers.md.
     """
 
     name = "salesforce"
@@ -65,6 +63,16 @@ class SalesforceProvider:
     def __init__(self, setup: Setup) -> None:
         self._org = SalesforceOrg(setup)
         self._tasks = writing.TaskLog(self._org)
+
+    @property
+    def calls(self) -> int:
+        """How many requests were sent so far."""
+        return self._org.calls
+
+    def permissions(self) -> Permissions:
+        """What the integration user may do, by describe of Contact and Task."""
+        describe = self._org.describe
+        return permissions_of(describe("Contact"), describe("Task"), self._org.setup.options)
 
     def check(self) -> Account:
         """The org's id and name."""
@@ -132,14 +140,14 @@ class SalesforceOrg:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.address = org_address(setup.tenant_url, allow_insecure=setup.allow_insecure)
-        self.transport = Transport(setup.timeout, self.address.insecure_base)
+        self.calls = 0
+        self.transport = Transport(setup.timeout, self.address.insecure_base, self._count)
         self.session = open_session(self.transport)
         self._client: tuple[Mapping[str, str], Any] | None = None
         self._refused: AuthError | None = None
 
     def query(self, query: str, *, deleted: bool = False) -> Row:
         """The first page of a SOQL query; `deleted` asks queryAll."""
-        self.setup.pace("read")
         return self._page(lambda org: org.query(query, include_deleted=deleted, headers=PAGE_HEADERS))
 
     def rows(self, queries: Iterable[str], *, deleted: bool = False) -> Iterator[Row]:
@@ -153,8 +161,7 @@ class SalesforceOrg:
 
     def search(self, query: str) -> list[Row]:
         """The rows of a SOSL search."""
-        self.setup.pace("search")
-        answer: Any = self.call(lambda org: org.restful("search/", {"q": query}))
+        answer: Any = self.call(lambda org: org.restful("search/", {"q": query}), "search")
         found = answer.get("searchRecords") if isinstance(answer, Mapping) else answer
         return list(found or ())
 
@@ -169,12 +176,11 @@ class SalesforceOrg:
         self, method: str, path: str, rows: list[dict[str, Any]], *, once: bool = False
     ) -> list[Row]:
         """Write up to 200 rows, none depending on another; one answer each."""
-        allowed = self.setup.options.get("duplicate_rule") == "allow_save"
+        allowed = self.setup.options.get("duplicate_rule", "") == "allow_save"
         headers = {"Sforce-Duplicate-Rule-Header": "allowSave=true"} if allowed else {}
         body = {"allOrNone": False, "records": rows}
-        self.setup.pace("write")
         answer: Any = self.call(
-            lambda org: org.restful(path, method=method, json=body, headers=headers), once=once
+            lambda org: org.restful(path, method=method, json=body, headers=headers), "write", once=once
         )
         if not isinstance(answer, list) or len(answer) != len(rows):
             raise self._unreadable(once)
@@ -186,8 +192,9 @@ class SalesforceOrg:
             return parsedate_to_datetime(self.transport.header("Date")).astimezone(UTC)
         return None
 
-    def call(self, use: Callable[[Any], T], *, once: bool = False) -> T:
+    def call(self, use: Callable[[Any], T], pace: str = "read", *, once: bool = False) -> T:
         """One call; after an ended session one login and one repeat, which is safe: the refused call did nothing."""
+        self.setup.pace(pace)
         token = self.setup.tokens.get() or self._login(None)
         try:
             return self._attempt(use, token, once)
@@ -242,14 +249,13 @@ class SalesforceOrg:
             raise
 
     def _fetch_token(self) -> Mapping[str, str]:
-        key, secret = self.setup.secrets.get("client_id"), self.setup.secrets.get("client_secret")
-        if not key or not secret:
-            raise AuthError("The client id or the client secret is missing.")
-        pair = {"consumer_key": key, "consumer_secret": secret}
+        credentials = login_arguments(self.setup.secrets, self.address)
         try:
-            token, host = SalesforceLogin(session=self.session, domain=self.address.domain, **pair)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the SDK prints advice with the client id in it
+                token, host = SalesforceLogin(session=self.session, **credentials)
         except SalesforceAuthenticationFailed as error:
-            raise login_error(error.code, self.transport.status()) from None
+            raise login_error(error.code, self.transport.status(), str(error)) from None
         except requests.RequestException as error:
             raise _lost(error, once=False) from None
         except (AttributeError, TypeError):
@@ -257,6 +263,10 @@ class SalesforceOrg:
         if not token:
             raise ProviderError("Salesforce answered the login without a session.", code="bad_token_answer")
         return {"access_token": token, "host": instance_host(host, self.address)}
+
+    def _count(self, kind: str) -> None:
+        self.calls += 1
+        self.setup.count(kind)
 
     def _unreadable(self, once: bool) -> ProviderError:
         status, request_id = self.transport.status(), self._request_id()

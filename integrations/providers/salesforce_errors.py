@@ -137,6 +137,19 @@ TOKEN_CODES: Mapping[str, tuple[type[ProviderError], str]] = {
     "temporarily_unavailable": (Transient, "The Salesforce login is unavailable for the moment."),
 }
 
+# What invalid_grant is about, by its error_description.
+GRANT_ADVICE: Mapping[str, str] = {
+    "inactive user": "The integration user is inactive in Salesforce. Activate it, or connect with another user.",
+    "user is locked": "The integration user is locked in Salesforce.",
+    "user hasn't approved": "The user is not pre-authorised for the app in Salesforce; allow its profile or permission set.",
+    "audience is invalid": "Salesforce refuses the login's audience. Check the My Domain address.",
+    "invalid assertion": "Salesforce cannot verify the private key. Upload its certificate to the app.",
+    "expired authorization code": "Salesforce refuses the login's time. Check this server's clock.",
+    "no valid scopes": "The app lacks the API scope in Salesforce.",
+    "no client credentials user": "The app has no run-as user for client credentials in Salesforce.",
+    "client identifier invalid": "Salesforce does not know the client id.",
+}
+
 # HTTP statuses of answers without a known code. Any other 5xx is Transient as well.
 STATUSES: Mapping[int, tuple[type[ProviderError], str]] = {
     300: (AmbiguousMatch, "Several Salesforce records match."),
@@ -207,9 +220,12 @@ def error_of(
     return kind(text, **details)
 
 
-def login_error(code: object, status: int | None) -> ProviderError:
-    """The error for a refused login: `code` as the SDK gives it, `status` of the token answer."""
+def login_error(code: object, status: int | None, description: str = "") -> ProviderError:
+    """The error for a refused login: `code` as the SDK gives it, `status` and error_description of the token answer."""
     name = str(code or "")
+    for words, advice in GRANT_ADVICE.items():
+        if name == "invalid_grant" and words in description.lower():
+            return AuthError(advice, status=status, code=name)
     if status is not None and (status >= 500 or status in (420, 429)):
         return Transient("The Salesforce login is unavailable for the moment.", status=status, code=name)
     kind, words = TOKEN_CODES.get(name, (ProviderError, "Salesforce answered the login in an unknown way."))

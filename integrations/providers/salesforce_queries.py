@@ -18,7 +18,7 @@ from integrations.providers.errors import ConfigError, ProviderError
 from integrations.providers.salesforce_schema import moment
 from integrations.providers.spellings import national_digits, spellings
 
-PAGE = 2000
+PAGE, SMALLEST_PAGE = 2000, 100
 OVERLAP = timedelta(minutes=10)
 LONGEST_QUERY = (
     14_000  # Salesforce accepts 16,384 bytes of address; path and spelling of the host are in there too
@@ -75,14 +75,19 @@ def literal(when: datetime) -> str:
     return f"{text}.{when.microsecond // 1000:03d}Z" if when.microsecond else f"{text}Z"
 
 
-def page_query(fields: Sequence[str], position: Position) -> str:
-    """One page of contacts after `position`, deleted ones too (ask queryAll)."""
+def page_query(fields: Sequence[str], position: Position, size: int = PAGE) -> str:
+    """One page of contacts after `position`, deleted ones too (ask queryAll). Raises ConfigError if no address holds it."""
     where, at = "", position.at
     if position.after:
         where = f" WHERE SystemModstamp >= {at} AND (SystemModstamp > {at} OR Id > {text(position.after)})"
     elif at:
         where = f" WHERE SystemModstamp >= {at}"
-    return f"SELECT {columns(fields)} FROM Contact{where} ORDER BY SystemModstamp, Id LIMIT {PAGE}"  # noqa: S608 - columns() checks
+    query = f"SELECT {columns(fields)} FROM Contact{where} ORDER BY SystemModstamp, Id LIMIT {size}"  # noqa: S608 - columns() checks
+    if len(quote_plus(query)) > LONGEST_QUERY:
+        raise ConfigError(
+            "Too many fields are mapped for one Salesforce query.", code="QUERY_TOO_COMPLICATED"
+        )
+    return query
 
 
 def id_queries(ids: Iterable[str], fields: Sequence[str]) -> Iterator[str]:
@@ -92,6 +97,20 @@ def id_queries(ids: Iterable[str], fields: Sequence[str]) -> Iterator[str]:
     size = max(1, min(MOST_IDS, (LONGEST_QUERY - len(quote_plus(head))) // 27))
     for start in range(0, len(wanted), size):
         yield head + _in(wanted[start : start + size])
+
+
+def phone_queries(
+    numbers: Sequence[str], fields: Sequence[str], phone_fields: Sequence[str]
+) -> Iterator[tuple[list[str], str]]:
+    """Queries for some of the numbers each, short enough for an address: a number has a dozen spellings a field."""
+    waiting = [list(numbers)] if numbers else []
+    while waiting:
+        chunk = waiting.pop()
+        query = phone_query(chunk, fields, phone_fields)
+        if len(chunk) > 1 and len(quote_plus(query)) > LONGEST_QUERY:
+            waiting += [chunk[len(chunk) // 2 :], chunk[: len(chunk) // 2]]
+        else:
+            yield chunk, query
 
 
 def phone_query(numbers: Sequence[str], fields: Sequence[str], phone_fields: Sequence[str]) -> str:

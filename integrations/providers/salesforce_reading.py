@@ -10,12 +10,11 @@ from typing import Any, Protocol
 from contacts.phone import BadPhone, to_e164
 from integrations.providers import salesforce_queries as soql
 from integrations.providers.base import Page, Record
-from integrations.providers.errors import NeedsAttention, ProviderError, RateLimited
+from integrations.providers.errors import NeedsAttention, ProviderError, RateLimited, Transient
 from integrations.providers.markers import holds_marker
 from integrations.providers.salesforce_schema import record_of
 from integrations.providers.setup import Setup
 
-PHONES_PER_QUERY = 20
 Row = Mapping[str, Any]
 
 
@@ -52,15 +51,24 @@ class Org(Protocol):
 
 
 def changed_pages(org: Org, cursor: str, fields: Sequence[str], *, full: bool) -> Iterator[Page]:
-    """Pages of 2,000 in the order of (SystemModstamp, Id); an incremental listing begins ten minutes early."""
+    """Pages of 2,000 in the order of (SystemModstamp, Id); an incremental listing begins ten minutes early.
+
+    A query that takes Salesforce too long is asked again for half as many rows.
+    """
     position = soql.Position.start(cursor, full=full)
     total = _count(org) if position == soql.Position(full=True) else None
-    last = False
+    last, size = False, soql.PAGE
     while not last:
-        answer = org.query(soql.page_query(fields, position), deleted=True)
+        try:
+            answer = org.query(soql.page_query(fields, position, size), deleted=True)
+        except Transient as error:
+            if error.code != "QUERY_TIMEOUT" or size <= soql.SMALLEST_PAGE:
+                raise
+            size = max(soql.SMALLEST_PAGE, size // 2)
+            continue
         rows = answer["records"]
         # A page may be shorter than asked for (Salesforce caps it at 200 rows when two long texts are selected).
-        last = bool(answer["done"]) and len(rows) < soql.PAGE
+        last = bool(answer["done"]) and len(rows) < size
         position = position.past(rows[-1]) if rows else position
         after = position.finished(org.server_time()) or cursor if last else position.cursor()
         records = [record_of(row, fields) for row in rows]
@@ -80,9 +88,8 @@ def records_by_phone(
     """By the usual spellings, then by SOSL for what is missing; every hit is normalised and compared here."""
     found: dict[str, dict[str, Record]] = {number: {} for number in numbers}
     names, every = [*dict.fromkeys((*fields, *phone_fields))], [*found]
-    for start in range(0, len(every), PHONES_PER_QUERY):
-        chunk = every[start : start + PHONES_PER_QUERY]
-        exact = org.rows([soql.phone_query(chunk, names, phone_fields)])
+    for chunk, query in soql.phone_queries(every, names, phone_fields):
+        exact = org.rows([query])
         _collect(exact, names, phone_fields, found, org.setup.region)
         for number in [one for one in chunk if not found[one]]:
             loose = org.search(soql.phone_search(number, names))

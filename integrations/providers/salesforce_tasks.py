@@ -21,7 +21,9 @@ CALL_FIELDS = {
 _DIRECTIONS = {"inbound": "Inbound", "outbound": "Outbound"}
 
 
-def task_values(activity: Activity, known: Collection[str] | None, *, status: str) -> dict[str, Any]:
+def task_values(
+    activity: Activity, known: Collection[str] | None, *, status: str, owner: str = ""
+) -> dict[str, Any]:
     """The Task's fields. `known` may be written (None: all); what else there is to tell goes to the description.
 
     TaskSubtype is not among them: Salesforce takes it at creation only (`subtype_of`).
@@ -40,6 +42,7 @@ def task_values(activity: Activity, known: Collection[str] | None, *, status: st
         "Description": _description(activity.body, told),
         "WhoId": activity.contact_id,
     }
+    values |= {"OwnerId": owner} if owner else {}
     return values | {name: value for name, value in call.items() if known is None or name in known}
 
 

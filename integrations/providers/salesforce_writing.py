@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from contacts.values import DoesNotFit, FieldSpec, FieldType, coerce
 from integrations.providers import salesforce_queries as soql
+from integrations.providers.activity_owners import owner_of
 from integrations.providers.base import Activity, Creation, Outcome, Record, Update
 from integrations.providers.batches import in_batches
 from integrations.providers.errors import ConfigError, ProviderError, RecordGone
 from integrations.providers.salesforce_errors import error_of, existing_id, problem_of
 from integrations.providers.salesforce_reading import Org, Row, records_by_id
 from integrations.providers.salesforce_tasks import subtype_of, task_values
+from integrations.providers.setup import Setup
 
 BATCH = 200
 COLLECTIONS = "composite/sobjects"
@@ -22,8 +25,7 @@ DEFAULT = "default."
 
 def create_contacts(org: Org, creations: Sequence[Creation]) -> list[Outcome]:
     """New contacts. The record that a duplicate rule or a unique field points to is linked instead."""
-    options = org.setup.options
-    defaults = {name.removeprefix(DEFAULT): options[name] for name in options if name.startswith(DEFAULT)}
+    defaults = defaults_of(org.setup)
 
     def send(batch: list[Creation]) -> list[Outcome]:
         rows = [_row("Contact", _new_contact(defaults, one.values)) for one in batch]
@@ -82,9 +84,13 @@ class TaskLog:
             return [Outcome(error=error)] * len(batch)
 
     def _send(self, batch: list[Activity]) -> list[Outcome]:
-        status = self._org.setup.options.get("task_status") or "Completed"
-        rows = [_row("Task", task_values(one, self._writable, status=status)) for one in batch]
-        key_field = self._org.setup.options.get("activity_key_field", "")
+        options = self._org.setup.options
+        status = options.get("task_status") or "Completed"
+        rows = [
+            _row("Task", task_values(one, self._writable, status=status, owner=owner_of(one, options)))
+            for one in batch
+        ]
+        key_field = options.get("activity_key_field", "")
         if batch[0].external_id:
             rows = [row | {"id": one.external_id} for one, row in zip(batch, rows, strict=True)]
             return [_outcome(answer) for answer in self._org.collection("PATCH", COLLECTIONS, rows)]
@@ -109,6 +115,20 @@ class TaskLog:
     def _subtype(self, activity: Activity) -> dict[str, str]:
         known = self._writable is None or "TaskSubtype" in self._writable
         return {"TaskSubtype": subtype_of(activity)} if known else {}
+
+
+def defaults_of(setup: Setup) -> dict[str, Any]:
+    """What new contacts carry unless a mapping gives it, from options like default.OwnerId, in their fields' types."""
+    found = {}
+    for option, value in setup.options.items():
+        name = option.removeprefix(DEFAULT)
+        if name != option and value:
+            kind = setup.field_types.get(name, FieldType.STRING)
+            with suppress(DoesNotFit):
+                found[name] = coerce(
+                    value, FieldSpec(name, kind if kind is not FieldType.ENUM else FieldType.STRING)
+                )
+    return found
 
 
 def _new_contact(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,16 +50,22 @@ def _no_wait(_kind: str) -> None:
     return None
 
 
+def _no_count(_kind: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """One connection as its provider sees it.
 
     `tenant_url`: https base address, or plain-http loopback when `allow_insecure`. `secrets`: by the names in the registry.
-    `region`: for phones without country code. `report_quota(usage)` is called with {"used", "total"} when the vendor tells.
+    `region`: for phones without country code. `report_quota(usage)` is called when the vendor tells, with some of
+    "used" and "total" (calls of the day) and "burst" (calls in ten seconds). `count(kind)` is called for every request:
+    "auth", "schema" or "" for the work itself.
     `options`: provider-specific settings of the connection. `phone_fields`: the CRM's phone fields in priority order.
     `field_types`: types from the cached schema, which spare a provider that needs them a call. `web_base`: the answer of
-    `check()`, for links. `pace(kind)` waits until a call of that kind ("search", "write", "read") may be sent, on top of
-    what the provider does within its process.
+    `check()`, for links. `pace(kind)` is called before each request ("search", "write", "read"): it waits until one may be
+    sent, and raises RateLimited when the day's share for this work is used up.
     """
 
     tenant_url: str
@@ -71,6 +77,7 @@ class Setup:
     tokens: TokenStore = field(default_factory=MemoryTokens)
     report_quota: Callable[[Mapping[str, int]], None] = _ignore
     pace: Callable[[str], None] = _no_wait
+    count: Callable[[str], None] = _no_count
     field_types: Mapping[str, FieldType] = field(default_factory=dict)
     web_base: str = ""
     timeout: tuple[float, float] = (5.0, 30.0)

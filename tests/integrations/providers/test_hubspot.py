@@ -148,7 +148,7 @@ def test_when_most_of_the_portal_changed_it_is_listed_instead(hubspot: HubSpotBe
     pages = list(provider.changes(cursor, ["firstname"]))
     assert len(ids_in(pages)) == 40
     assert "GET /crm/objects/2026-03/contacts" in hubspot.calls(since=before)
-    assert pages[-1].cursor > cursor
+    assert pages[-1].cursor >= cursor
 
 
 def test_too_many_properties_for_an_address_come_by_batch_reads(hubspot: HubSpotBench) -> None:

@@ -1,7 +1,5 @@
 """The small pure pieces: batches, markers, spellings, paces, values, cursors."""
 
-import time
-
 import pytest
 
 from contacts.phone import to_e164
@@ -12,7 +10,7 @@ from integrations.providers.errors import OutcomeUnknown, ProviderError, RateLim
 from integrations.providers.hubspot_activities import call_status
 from integrations.providers.hubspot_changes import Position as HubSpotPosition
 from integrations.providers.hubspot_schema import decode, encode, fields_of
-from integrations.providers.hubspot_session import Pace, versioned
+from integrations.providers.hubspot_session import versioned
 from integrations.providers.markers import holds_marker, with_marker
 from integrations.providers.salesforce_queries import Position, id_queries, page_query
 from integrations.providers.salesforce_schema import canonical
@@ -200,13 +198,6 @@ def test_how_a_call_ended_becomes_hubspots_status(reason: str, status: str) -> N
 def test_sdk_paths_are_rewritten_to_the_dated_version(path: str, dated: str) -> None:
     assert versioned(f"https://api.hubapi.com{path}", "2026-03") == f"https://api.hubapi.com{dated}"
     assert versioned(f"https://api.hubapi.com{path}", "v3") == f"https://api.hubapi.com{path}"
-
-
-def test_searches_are_paced() -> None:
-    pace, start = Pace(0.05), time.monotonic()
-    for _ in range(4):
-        pace.wait()
-    assert 0.14 < time.monotonic() - start < 1
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "[]", '{"since": "yesterday"}', '{"at": 1}', "null"])

@@ -14,7 +14,8 @@ import responses
 from integrations.providers.base import Creation
 from integrations.providers.errors import AuthError, ConfigError, OutcomeUnknown, ProviderError, Transient
 from integrations.providers.salesforce import SalesforceProvider
-from integrations.providers.salesforce_session import Address, Transport, open_session, org_address
+from integrations.providers.salesforce_address import Address, org_address
+from integrations.providers.salesforce_session import Transport, open_session
 from integrations.providers.setup import MemoryTokens, Setup
 
 ORG = "https://acme.my.salesforce.com"
