@@ -14,7 +14,7 @@ from sync.models import RecordState, RunState, SyncIssue
 
 NOW = datetime(2026, 5, 14, 12, 0, tzinfo=UTC)
 # States that call for nothing have no colour.
-CALM = {"kept", "unchanged", "superseded", "ignored", "cancelled", "skipped"}
+CALM = {"expired", "rejected", "kept", "unchanged", "superseded", "ignored", "cancelled", "skipped"}
 
 
 @pytest.mark.parametrize(
