@@ -12,20 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import IntegrityError
 from django.utils import timezone
 
-from contacts.changes import Edit, Source, change_contacts, create_contacts, lock_contacts
+from contacts.changes import Edit, Source, Written, change_contacts, create_contacts, lock_contacts
 from contacts.models import Contact, snapshot
 from contacts.values import Value
 from integrations.connections import region_of
 from integrations.models import Connection
 from integrations.providers.base import Record
+from mappings import unknown
 from mappings.compile import Rules
 from mappings.rules import Plan, pack, plan, unpack
 from sync import issues, removal
 from sync.identity import Incoming, Known, Match, Step, match, read_number, waves
 from sync.models import ExternalRecord, PendingPush, RecordState
 from sync.numbers import WAITS, follow_numbers
+from sync.removal import Ended
 from sync.touch import want_pushes
 
 _LINK_FIELDS = [
@@ -39,7 +42,8 @@ class Applying:
     """What applying needs to know. `run_ref`: where history rows point. `epoch`: the connection's push epoch before the read.
 
     `counts`: outcome → number of records. `ranks`: connection id → rank. `seen` is told of every plan before it is carried
-    out (a preview listens there); the contact is None where one would be created.
+    out (a preview listens there); the contact is None where one would be created. `written` and `ended` collect the changes
+    of contacts that existed and the links that ended, for the circuit breaker.
     """
 
     connection: Connection
@@ -49,11 +53,18 @@ class Applying:
     ranks: Mapping[int, int]
     counts: Counter[str] = field(default_factory=Counter)
     seen: Callable[[Record, Contact | None, Plan], None] | None = None
+    unknown: unknown.Seen = field(default_factory=Counter)
+    written: list[Written] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
 
     def source(self, record: Record, *, urgent: bool = False) -> Source:
         """Where values of this record come from."""
         detail = {"connection": self.connection.pk, "external_id": record.external_id}
         return Source("crm", self.run_ref, self.connection.name, detail, urgent=urgent)
+
+
+class ContactsMoved(IntegrityError):
+    """The links lead to other contacts than a moment ago; tried again, the chunk finds them."""
 
 
 def applying(connection: Connection, rules: Rules, run_ref: str) -> Applying:
@@ -67,8 +78,10 @@ def apply_records(ctx: Applying, records: Sequence[Record]) -> None:
     removal.follow(ctx, records)
     incoming = [_incoming(ctx, record) for record in _live(records)]
     fresh = _without_unchanged(ctx, incoming)
+    ctx.unknown.clear()
     for wave in waves(fresh):
         _apply_wave(ctx, wave)
+    unknown.collect(ctx.connection, ctx.unknown)
 
 
 def fingerprint(rules: Rules, values: Mapping[str, Value]) -> str:
@@ -154,6 +167,8 @@ def _load(ctx: Applying, wave: Sequence[Incoming]) -> Known:
     of_contact = ExternalRecord.objects.filter(connection=ctx.connection, contact_id__in=contacts)
     by_id: dict[int, ExternalRecord] = {}
     by_external = {link.external_id or "": by_id.setdefault(link.pk, link) for link in links}
+    if any(link.contact_id and link.contact_id not in contacts for link in by_external.values()):
+        raise ContactsMoved("A contact was merged into another one while its lock was awaited.")
     holders = {link.contact_id or 0: by_id.setdefault(link.pk, link) for link in of_contact}
     return Known(by_external, {c.phone_number: c for c in contacts.values()}, contacts, holders)
 
@@ -212,6 +227,7 @@ def _apply_matches(
         ask(ctx.connection, found.contact, made)
     locked = {found.contact.pk: found.contact for found in matches if found.contact is not None}
     written = change_contacts(locked, edits, source=Source("crm"))
+    ctx.written += written
     changed = {row.contact.pk for row in written if row.changed} | moved
     ctx.counts["updated"] += len(changed)
     ctx.counts["unchanged"] += sum(
@@ -233,7 +249,9 @@ def _plan_match(ctx: Applying, found: Match) -> tuple[ExternalRecord, Plan]:
         link.settled, link.skipped_fields = {}, {}
     settled = unpack(link.settled)
     local = snapshot(contact) | dict.fromkeys(_values_of_loser(ctx, found))
-    made = plan(ctx.rules.fields, settled, local, record.values, outranked=outranked(ctx, contact))
+    over = outranked(ctx, contact)
+    made = plan(ctx.rules.fields, settled, local, record.values, outranked=over, skipped=link.skipped_fields)
+    ctx.unknown.update(unknown.seen_in(ctx.rules.fields, made, record.values))
     if ctx.seen:
         ctx.seen(record, contact, made)
     settle(link, made, ctx.rules, record)
@@ -251,7 +269,7 @@ def _plan_match(ctx: Applying, found: Match) -> tuple[ExternalRecord, Plan]:
 
 def settle(link: ExternalRecord, made: Plan, rules: Rules, record: Record) -> None:
     """Store what a plan settled on the link; pairs of rules that are gone are dropped."""
-    keys = {rule.key for rule in rules.fields}
+    keys = rules.keys
     pairs = {key: pair for key, pair in unpack(link.settled).items() if key in keys} | made.settle
     link.settled = pack(pairs)
     # A reason stays on record until its field is decided anew.
@@ -340,6 +358,7 @@ def _create(ctx: Applying, matches: Sequence[Match]) -> list[ExternalRecord]:
     for found in matches:
         record = found.incoming.record
         made = plan(ctx.rules.fields, {}, {"do_not_call": False}, record.values)
+        ctx.unknown.update(unknown.seen_in(ctx.rules.fields, made, record.values))
         link = found.link or ExternalRecord(connection=ctx.connection, external_id=record.external_id)
         if ctx.seen:
             ctx.seen(record, None, made)

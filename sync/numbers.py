@@ -28,7 +28,8 @@ def follow_numbers(ctx: Applying, kept: Sequence[Match], known: Known) -> tuple[
     Returns what is known with the numbers as they are afterwards, the contacts that moved, and those that must wait.
     """
     moves = {found.contact.pk: found.incoming.number for found in kept if found.contact and _has_moved(found)}
-    if not moves:
+    if not moves or not ctx.rules.phones_whole:
+        # With a phone field out of reach, the first number that is left may be another of the same person.
         return known, set(), set()
     known = _bring_along(ctx, moves, known)
     waiting: set[int] = set()
@@ -95,6 +96,7 @@ def _move(ctx: Applying, moves: Mapping[int, str], contacts: Mapping[int, Contac
     detail = {"connection": ctx.connection.pk}
     source = Source("crm", ctx.run_ref, ctx.connection.name, detail, urgent=False)
     for written in change_numbers(moves, source=source):
+        ctx.written.append(written)
         # The caller's copies are written again later: they must say the same.
         copy = contacts[written.contact.pk]
         copy.phone_number, copy.sources = written.contact.phone_number, written.contact.sources

@@ -16,12 +16,17 @@ from integrations.providers.base import Record
 from mappings.compile import Rules, compile_rules
 from mappings.rules import Plan
 from sync.apply import Applying, apply_records, applying
-from sync.pull import CHUNK, check_rules
+from sync.chunks import CHUNK
+from sync.pull import check_rules
+from sync.removal import Ended
 
 
 @dataclass(frozen=True, slots=True)
 class DiffRow:
-    """One value that would change. `side` is "contact" or "crm"; `contact` the contact's name, "" for a new one."""
+    """One value that would change. `side` is "contact" or "crm"; `contact` the contact's name, "" for a new one.
+
+    With field "" the record's link would end; `rule` is then what happens to the contact.
+    """
 
     external_id: str
     contact: str
@@ -48,13 +53,22 @@ class Preview:
         name = contact.name if contact else ""
         for target, value in made.changes.items():
             old = contact.value(target) if contact else None
-            self._add(DiffRow(record.external_id, name, "contact", target, old, value))
+            self.add(DiffRow(record.external_id, name, "contact", target, old, value, _rule_of(made, target)))
         for target, value in made.pushes.items():
             key = made.settle_pushed[target][0]
-            self._add(DiffRow(record.external_id, name, "crm", target, record.values.get(target), value, key))
+            self.add(DiffRow(record.external_id, name, "crm", target, record.values.get(target), value, key))
         self.skipped.update(f"{key}: {reason}" for key, reason in made.skipped.items())
 
-    def _add(self, row: DiffRow) -> None:
+    def see_ended(self, ended: Sequence[Ended]) -> None:
+        """Take note of links that would end, and what would become of their contacts."""
+        for one in ended:
+            policy = one.policy or "unlink"
+            self.rows += [DiffRow(one.external_id, one.contact, "contact", "", one.contact, None, policy)][
+                : max(self.limit - len(self.rows), 0)
+            ]
+
+    def add(self, row: DiffRow) -> None:
+        """Count a value that would change, and keep it while there is room."""
         self.counts["values_in" if row.side == "contact" else "values_out"] += 1
         if len(self.rows) < self.limit:
             self.rows.append(row)
@@ -64,15 +78,19 @@ def preview(
     connection: Connection,
     *,
     full: bool = False,
+    rules: Rules | None = None,
     limit: int = 200,
     progress: Callable[[Preview], None] | None = None,
 ) -> Preview:
-    """Run an inbound sync of the connection without writing anything on either side. Raises ProviderError."""
+    """Run an inbound sync of the connection without writing anything on either side. Raises ProviderError.
+
+    `rules`: those of mappings that are not saved yet, instead of the connection's own.
+    """
     result = Preview(limit)
     full = full or not connection.cursor
     with open_provider(connection) as provider:
         fresh_schema(connection, provider)
-        rules = compile_rules(connection)
+        rules = rules or compile_rules(connection)
         check_rules(rules)
         numbers: set[str] = set()
         cursor = "" if full else connection.cursor
@@ -97,9 +115,15 @@ def _try_chunk(
         created = connection.records.filter(external_id__in=ids, contact__records__isnull=False)
         mine = set(created.values_list("number", flat=True)) - {""}
         transaction.set_rollback(True)
+    result.see_ended(ctx.ended)
     # A number that an earlier chunk would have created a contact for is a duplicate, not a second creation.
     again = len(mine & numbers) if ctx.counts["created"] else 0
     numbers |= mine
     ctx.counts["created"] -= again
     ctx.counts["skipped_duplicate_number"] += again
     result.counts.update({name: count for name, count in ctx.counts.items() if count})
+
+
+def _rule_of(made: Plan, field: str) -> str:
+    """The rule that brings a value into this contact field."""
+    return next((key for key in made.settle if key.rpartition(":")[2] == field), "")

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q
 from django.utils import timezone
 
-from integrations.connections import (
-    fresh_schema,
-    open_provider,
-    record_failure,
-    record_success,
-    refresh_schema,
-)
+from integrations.connections import fresh_schema, open_provider, record_failure, refresh_schema
 from integrations.models import Connection
-from integrations.providers.base import Page, Provider, Record
+from integrations.providers.base import Provider
 from integrations.providers.errors import (
     AuthError,
     ConfigError,
@@ -29,35 +21,27 @@ from integrations.providers.errors import (
     RateLimited,
     Transient,
 )
+from integrations.quota import Purpose
 from mappings.compile import Rules, compile_rules
-from sync import issues
-from sync.apply import Applying, apply_records, applying
+from sync import breaker, chunks, endings, issues, reconcile
+from sync.apply import applying
 from sync.backoff import MAX_ATTEMPTS, next_attempt
-from sync.models import ExternalRecord, RecordState, RunState, SyncIssue, SyncRun
-from sync.runs import WORKABLE, finish
+from sync.chunks import LEASE, Taken
+from sync.models import RunState, SyncRun
+from sync.runs import WORKABLE, finish, mine, switched_off
+from sync.wake import called
 
 log = structlog.get_logger(__name__)
-CHUNK = 200
 STRETCH = 10.0
 PATIENCE = 60.0
-LEASE = timedelta(minutes=3)
-_WORDS = {
-    "no_phone": ("have no phone number", "Fill in the mapped phone field in the CRM, or map another one."),
-    "bad_phone": ("have a phone number that is not valid", "Correct the numbers in the CRM, or set the connection's country."),
-    "duplicate_number": ("share their number with a linked record", "Merge the records in the CRM, if they are one person."),
-}  # fmt: skip
-
-
-class _Taken(Exception):
-    """The run is somebody else's by now: ended, or claimed again after our lease."""
 
 
 def pull_some() -> int:
-    """Claim one due run and work on it for at most ten seconds; returns 1 if there was one."""
+    """Claim one due run and work on it for at most ten seconds, or until something more urgent has come; 1 if there was one."""
     run = _claim()
     if run is None:
         return 0
-    _work(run)
+    _work(run, yields=True)
     return 1
 
 
@@ -114,18 +98,23 @@ def _claim(pk: int | None = None) -> SyncRun | None:
     return None
 
 
-def _work(run: SyncRun) -> None:
+def _work(run: SyncRun, *, yields: bool = False) -> None:
     """One stretch of a run; whatever happens ends in a state that says what, and in a released lease."""
     connection = run.connection
     try:
-        with open_provider(connection) as provider:
-            fresh_schema(connection, provider)
-            rules = compile_rules(connection)
-            check_rules(rules)
-            _start(run)
-            _pages(run, provider, rules)
-    except _Taken:
+        with open_provider(connection, Purpose.PULL) as provider:
+            try:
+                fresh_schema(connection, provider)
+                rules = compile_rules(connection)
+                check_rules(rules)
+                _start(run, rules)
+                _read(run, provider, rules, yields=yields)
+            finally:
+                SyncRun.objects.filter(pk=run.pk).update(api_calls=F("api_calls") + provider.calls)
+    except Taken:
         log.info("run_taken", run=run.pk)
+    except breaker.Tripped as tripped:
+        breaker.hold_run(run, tripped)
     except ConfigError as error:
         # A field may have gone since the schema was cached: with a fresh one the other mappings can go on.
         _retry_with_fresh_schema(run, error)
@@ -134,14 +123,9 @@ def _work(run: SyncRun) -> None:
     except Exception:
         log.exception("run_broke", run=run.pk)
         words = "The run met an error of our own. The server's log has the details."
-        if _mine(run).exists():
+        if mine(run).exists():
             finish(run, RunState.FAILED, code="internal", error=words)
         raise
-
-
-def _mine(run: SyncRun) -> QuerySet[SyncRun]:
-    """The run's row as long as our lease is the last one given."""
-    return SyncRun.objects.filter(pk=run.pk, state__in=WORKABLE, claimed_until=run.claimed_until)
 
 
 def _retry_with_fresh_schema(run: SyncRun, error: ConfigError) -> None:
@@ -157,117 +141,56 @@ def _retry_with_fresh_schema(run: SyncRun, error: ConfigError) -> None:
         _stumble(run, second)
 
 
-def _start(run: SyncRun) -> None:
+def _start(run: SyncRun, rules: Rules) -> None:
     if run.state == RunState.QUEUED:
-        run.state, run.started_at = RunState.RUNNING, timezone.now()
-        run.save(update_fields=["state", "started_at"])
+        run.state, run.started_at, run.rules_version = RunState.RUNNING, timezone.now(), rules.version
+        begun = mine(run).update(state=run.state, started_at=run.started_at, rules_version=run.rules_version)
+        if not begun:
+            raise Taken
 
 
-def _pages(run: SyncRun, provider: Provider, rules: Rules) -> None:
+def _read(run: SyncRun, provider: Provider, rules: Rules, *, yields: bool) -> None:
+    """Work through the listing, then through what it did not show; or as far as there is time."""
     until = time.monotonic() + STRETCH
-    full = run.kind == SyncRun.Kind.FULL
+    done = run.listed_at is not None or _pages(run, provider, rules, until, yields=yields)
+    if done and run.kind == SyncRun.Kind.RECONCILE:
+        done = reconcile.compare(run, provider, rules, until)
+    if done:
+        endings.complete(run, rules)
+    elif mine(run).exists():
+        mine(run).update(claimed_until=None, next_attempt_at=timezone.now())
+
+
+def _pages(run: SyncRun, provider: Provider, rules: Rules, until: float, *, yields: bool) -> bool:
+    """Apply page after page; returns whether the last one was reached. Only then is anything known about what is gone."""
+    full = run.kind != SyncRun.Kind.INCREMENTAL
+    mark = reconcile.marker(run) if run.kind == SyncRun.Kind.RECONCILE else None
+    bad = chunks.has_bad_records(run)
     ctx = applying(run.connection, rules, run.ref)
     for page in provider.changes(run.cursor, rules.external_names, full=full):
-        _apply_page(run, ctx, page)
+        chunks.apply_page(run, ctx, page, mark)
+        if bad:
+            chunks.heal(run, page.records)
         if page.last:
-            _complete(run, rules)
-            return
-        if time.monotonic() > until:
-            _mine(run).update(claimed_until=None, next_attempt_at=timezone.now())
-            return
+            return True
+        if not Connection.objects.filter(pk=run.connection_id, enabled=True).exists():
+            switched_off(run)
+            return False
+        if time.monotonic() > until or (yields and called()):
+            return False
         ctx = applying(run.connection, rules, run.ref)
     raise ProviderError("The listing ended without a last page.", code="no_last_page")
 
 
-def _apply_page(run: SyncRun, ctx: Applying, page: Page) -> None:
-    chunks = [page.records[i : i + CHUNK] for i in range(0, len(page.records), CHUNK)] or [[]]
-    for number, chunk in enumerate(chunks, 1):
-        _apply_chunk(run, ctx, chunk, page if number == len(chunks) else None)
-
-
-def _apply_chunk(run: SyncRun, ctx: Applying, chunk: Sequence[Record], done: Page | None) -> None:
-    """One chunk, one short transaction; the page's cursor goes with its last one. What a race upset is tried again."""
-    for attempt in range(4):
-        ctx.counts = Counter()
-        until = timezone.now() + LEASE
-        try:
-            with transaction.atomic():
-                apply_records(ctx, chunk)
-                _progress(run, ctx.counts, len(chunk), done, until)
-            run.claimed_until = until
-            return
-        except (IntegrityError, OperationalError):
-            # Another connection or a conversation created one of these contacts meanwhile: now it can be found. Or the
-            # database broke a deadlock with it.
-            if attempt == 3:
-                raise
-            run.refresh_from_db(fields=["counts", "done", "cursor", "total", "attempts"])
-
-
-def _progress(run: SyncRun, counts: Counter[str], records: int, done: Page | None, until: datetime) -> None:
-    """Store how far the run is and lengthen its lease. Raises _Taken where it is no longer ours."""
-    run.count(**counts)
-    run.done += records
-    if done is not None:
-        run.cursor, run.total = done.cursor, done.total or run.total
-        run.attempts = 0
-    fields = {name: getattr(run, name) for name in ("counts", "done", "cursor", "total", "attempts")}
-    if not _mine(run).filter(state=RunState.RUNNING).update(**fields, claimed_until=until):
-        raise _Taken
-
-
-def _complete(run: SyncRun, rules: Rules) -> None:
-    connection, now = run.connection, timezone.now()
-    with transaction.atomic():
-        if not _mine(run).select_for_update().exists():
-            raise _Taken
-        first = {"first_full_run_at": now} if connection.first_full_run_at is None else {}
-        Connection.objects.filter(pk=connection.pk).update(cursor=run.cursor, **first)
-        _report_skipped(connection)
-        for mapping, problem in rules.broken.items():
-            message = f"The mapping {mapping} does nothing: {problem}"
-            issues.report(
-                connection,
-                "broken_mapping",
-                field=mapping,
-                message=message,
-                advice="Change or remove the mapping.",
-                count=1,
-            )
-        _close_mended(connection, rules)
-        state = RunState.PARTIAL if rules.broken else RunState.SUCCEEDED
-        error = "; ".join(f"{mapping}: {problem}" for mapping, problem in rules.broken.items())
-        finish(run, state, code="broken_mapping" if rules.broken else "", error=error)
-    issues.resolve(connection, kind="run_failed")
-    record_success(connection)
-
-
-def _close_mended(connection: Connection, rules: Rules) -> None:
-    rows = SyncIssue.objects.filter(connection=connection, kind="broken_mapping", state__in=issues.OPEN)
-    rows.exclude(field__in=rules.broken).update(state=SyncIssue.State.RESOLVED, closed_at=timezone.now())
-
-
-def _report_skipped(connection: Connection) -> None:
-    """One aggregate issue a reason: thousands of records without a phone are one thing to know."""
-    rows = ExternalRecord.objects.filter(connection=connection, state=RecordState.SKIPPED)
-    for reason, (words, advice) in _WORDS.items():
-        count = rows.filter(reason=reason).count()
-        if count:
-            message = f"{count} CRM records {words} and are not in the contact book."
-            issues.report(connection, reason, message=message, advice=advice, count=count)
-        else:
-            issues.resolve(connection, kind=reason)
-
-
 def _stumble(run: SyncRun, error: ProviderError) -> None:
     """What an error means for the run: wait and go on, or end with the reason."""
-    if not _mine(run).exists():
+    if not mine(run).exists():
         return
     if isinstance(error, RateLimited):
         record_failure(run.connection, error)
         _release(run, timezone.now() + timedelta(seconds=error.retry_after), error)
     elif isinstance(error, Transient) and run.attempts + 1 < MAX_ATTEMPTS:
-        _mine(run).update(attempts=F("attempts") + 1)
+        mine(run).update(attempts=F("attempts") + 1)
         _release(run, next_attempt(run.attempts + 1), error)
     else:
         if isinstance(error, NeedsAttention):
@@ -278,11 +201,7 @@ def _stumble(run: SyncRun, error: ProviderError) -> None:
             code=error.code or type(error).__name__,
             error=error.message,
         )
-        advice = (
-            "Enter new credentials and test the connection."
-            if isinstance(error, AuthError)
-            else "Mend the cause and sync again."
-        )
+        advice = "Enter new credentials and test the connection." if isinstance(error, AuthError) else ""
         issues.report(
             run.connection,
             "run_failed",
@@ -293,6 +212,6 @@ def _stumble(run: SyncRun, error: ProviderError) -> None:
 
 
 def _release(run: SyncRun, when: datetime, error: ProviderError) -> None:
-    _mine(run).update(
+    mine(run).update(
         claimed_until=None, next_attempt_at=when, error_code=error.code[:64], error=error.message[:500]
     )

@@ -20,9 +20,10 @@ from integrations.connections import fresh_schema, open_provider, record_success
 from integrations.models import Connection, ConnectionStatus
 from integrations.providers.base import Provider, Record, Update
 from integrations.providers.errors import ConfigError, ProviderError
+from integrations.quota import Purpose
 from mappings.compile import Rules, compile_rules
 from mappings.rules import locally_changed, plan, unpack
-from sync import create, issues, removal
+from sync import breaker, create, issues, removal
 from sync.answers import Intent, done, links_of, next_epoch, put_back, release, settle_outcomes
 from sync.apply import Applying, applying, ask, no_longer_asked, outranked, save_links, settle
 from sync.backoff import MAX_ATTEMPTS, next_attempt
@@ -65,11 +66,12 @@ def _due(connection: Connection, *, urgent_only: bool) -> QuerySet[PendingPush]:
 
 
 def _connections_with_work(*, urgent_only: bool) -> list[Connection]:
-    """The connections that can be reached and have due rows, whose first row is most due first."""
+    """The connections that may be written to, can be reached and have due rows, whose first row is most due first."""
     now = timezone.now()
     awake = Q(paused_until=None) | Q(paused_until__lte=now)
     found = []
-    for connection in Connection.objects.filter(awake, enabled=True).exclude(status=ConnectionStatus.ERROR):
+    allowed = Connection.objects.filter(awake, enabled=True, armed_at__isnull=False, held_at=None)
+    for connection in allowed.exclude(status=ConnectionStatus.ERROR):
         first = _due(connection, urgent_only=urgent_only).values_list("urgent", "due_at").first()
         if first is not None:
             found.append((not first[0], first[1], connection.rank, connection))
@@ -78,7 +80,7 @@ def _connections_with_work(*, urgent_only: bool) -> list[Connection]:
 
 def _work(connection: Connection, pending: Sequence[PendingPush]) -> None:
     try:
-        with open_provider(connection) as provider:
+        with open_provider(connection, Purpose.PUSH) as provider:
             fresh_schema(connection, provider)
             asked = _push(connection, provider, compile_rules(connection), pending)
         if asked and connection.active:  # a limit or a refusal in the midst of it has been recorded already
@@ -120,8 +122,11 @@ def _push(connection: Connection, provider: Provider, rules: Rules, pending: Seq
         ctx = applying(connection, rules, "")
         asked = [link.external_id or "" for link in due.values()]
         read = provider.read(asked, rules.external_names)
-        intents = _plan_all(ctx, {pk: rows[pk] for pk in due}, asked, read)
-        _send(connection, provider, intents)
+        try:
+            _send(connection, provider, _plan_all(ctx, {pk: rows[pk] for pk in due}, asked, read))
+        except breaker.Tripped as tripped:
+            release([rows[pk] for pk in due])
+            breaker.hold_pushes(connection, tripped)
     _finish_creations(connection, [rows[pk] for pk in created if pk in rows])
     return bool(due or new)
 
@@ -173,6 +178,7 @@ def _plan_all(
         change_contacts(contacts, edits, source=Source("crm"))
         no_longer_asked(ctx.connection, decided)
         save_links(planned, "push_epoch")
+        breaker.count_pushes(ctx.connection, intents, len(ctx.ended))
     release(moved)
     waiting = {row.pk for row in moved} | {intent.pending.pk for intent in intents}
     done([row for row in rows.values() if row.pk not in waiting])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
@@ -15,6 +16,15 @@ from sync.models import ExternalRecord, PendingPush, RecordState
 
 if TYPE_CHECKING:
     from sync.apply import Applying
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A linked record that is gone: its id, its contact's name, and the delete policy that was carried out ("" = unlinked)."""
+
+    external_id: str
+    contact: str
+    policy: str
 
 
 def follow(ctx: Applying, records: Sequence[Record]) -> None:
@@ -65,7 +75,11 @@ def bury(ctx: Applying, link: ExternalRecord, record: Record | None) -> None:
     A record that is merely not there any more (None) may be hidden from us: its contact stays, whatever the policy.
     """
     contact_id = link.contact_id
-    _end(link, "deleted" if record else "missing", record)
+    if contact_id is not None:
+        name = Contact.objects.only("first_name", "last_name", "phone_number").get(pk=contact_id).name
+        ctx.ended.append(Ended(link.external_id or "", name, ctx.connection.delete_policy if record else ""))
+    # Without a stamp nothing tells a late update from a new life: listed again, it lives.
+    _end(link, "deleted" if record and record.modified else "missing", record)
     ctx.counts["deleted"] += 1
     if contact_id is None or record is None:
         return

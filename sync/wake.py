@@ -29,6 +29,11 @@ def awake() -> None:
     WakeUp.objects.filter(pending=True).update(pending=False)
 
 
+def called() -> bool:
+    """Whether a wake-up is on its way: something has been written that may be more urgent than what is being done."""
+    return WakeUp.objects.filter(pending=True).exists()
+
+
 def wake_anyway() -> None:
     """The safety net of the minutely sweep: a wake-up may have died with its worker."""
     WakeUp.objects.update_or_create(pk=1, defaults={"pending": True, "at": timezone.now()})

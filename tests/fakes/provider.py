@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from contacts.phone import BadPhone, to_e164
-from contacts.values import Value
+from contacts.values import Value, same
 from integrations.providers.base import (
     Account,
     Activity,
@@ -18,6 +18,7 @@ from integrations.providers.base import (
     ExternalField,
     Outcome,
     Page,
+    Permissions,
     Record,
     Update,
 )
@@ -47,6 +48,17 @@ class FakeProvider:
         self.crm = crm or FakeCrm()
         self._page, self._batch, self._region = page, batch, region
         self.closed = False
+        self._calls_before = len(self.crm.calls)
+
+    @property
+    def calls(self) -> int:
+        """How often the CRM was asked."""
+        return len(self.crm.calls) - self._calls_before
+
+    def permissions(self) -> Permissions:
+        """Everything is allowed, unless a test says otherwise."""
+        self._begin("permissions", ())
+        return self.crm.permissions
 
     def check(self) -> Account:
         """The one account there is."""
@@ -75,6 +87,7 @@ class FakeProvider:
             at = {"at": position[0], "id": position[1], "full": everything, "since": since}
             end = {"since": self.crm.now.isoformat()}
             records = [self._shown(row, fields) for row in page]
+            self.crm.happen("changes", after=True)
             yield Page(records, json.dumps(end if last else at), last, total=len(self.crm.records))
             if last:
                 return
@@ -88,6 +101,7 @@ class FakeProvider:
             self._check_known(fields)
             rows = self.crm.records
             found |= {one: self._shown(rows[one], fields) for one in chunk if one in rows}
+            self.crm.happen("read", after=True)
         return found
 
     def find_by_phone(
@@ -97,9 +111,10 @@ class FakeProvider:
         self._begin("find_by_phone", numbers)
         self._check_known([*fields, *phone_fields])
         found: dict[str, list[Record]] = {}
-        for record in self.crm.live():
+        for record in self.crm.searchable():
             for number in sorted(self._numbers(record, phone_fields) & set(numbers)):
                 found.setdefault(number, []).append(self._shown(record, [*fields, *phone_fields]))
+        self.crm.happen("find_by_phone", after=True)
         return found
 
     def create(self, creations: Sequence[Creation]) -> list[Outcome]:
@@ -151,6 +166,7 @@ class FakeProvider:
                 outcomes.append(apply(one))
             except ProviderError as error:
                 outcomes.append(Outcome(error=error))
+        self.crm.happen(method, after=True)
         if fault is not None:
             raise fault.error
         return outcomes
@@ -159,6 +175,7 @@ class FakeProvider:
         self._check_values(creation.values, creating=True)
         values = {name: value for name, value in creation.values.items() if value is not None}
         made = self.crm.add(**{**values, "last_name": values.get("last_name") or "Unknown"})
+        self.crm.created_keys.append((creation.key, made))
         return Outcome(external_id=made, created=True)
 
     def _update(self, update: Update) -> Outcome:
@@ -168,6 +185,8 @@ class FakeProvider:
                 "The record was deleted.", merged_into=record.merged_into if record else None, status=404
             )
         self._check_values(update.values, creating=False)
+        equal = [name for name, value in update.values.items() if same(record.values.get(name), value)]
+        self.crm.needless += [(update.external_id, name) for name in equal]
         self.crm.edit(update.external_id, **update.values)
         return Outcome(external_id=update.external_id)
 
@@ -194,6 +213,8 @@ class FakeProvider:
                 raise ConfigError(f"This field is read-only: {name}.", code="READ_ONLY", field=name)
             if one is not None:
                 _check_value(one, values[name])
+            if values[name] in self.crm.refused.get(name, ()):
+                raise Rejected(f"A rule refuses {name}.", status=400, code="VALIDATION_RULE", field=name)
 
     def _numbers(self, record: Record, phone_fields: Sequence[str]) -> set[str]:
         found = set()

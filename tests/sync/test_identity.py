@@ -7,7 +7,7 @@ import pytest
 from contacts.changes import find_by_number
 from contacts.models import Contact, ContactAlias
 from integrations.models import Connection
-from sync import pull as pulling
+from sync import chunks
 from sync.models import ExternalRecord, RecordState, SyncIssue
 from tests.sync.world import (
     ADA,
@@ -101,7 +101,7 @@ def test_numbers_that_go_round_arrive_whatever_the_chunks(
     connection: Connection, crm: LiveCrm, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...]
 ) -> None:
     """A swap told in several transactions: the first ones wait, the last one moves all."""
-    monkeypatch.setattr(pulling, "CHUNK", 1)
+    monkeypatch.setattr(chunks, "CHUNK", 1)
     numbers = [ADA, GRACE, LINUS]
     records = [crm.add(last_name=f"L{i}", phone=number) for i, number in enumerate(numbers)]
     pull(connection)

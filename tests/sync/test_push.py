@@ -167,6 +167,7 @@ def test_several_records_cost_the_same_queries_and_few_calls(connection: Connect
 
     many(crm, connection, 30)
     ids = list(Contact.objects.values_list("pk", flat=True))
+    cost(ids)  # from now on every value is overwritten, and counted as such
     assert cost(ids[:2]) == cost(ids)
 
 

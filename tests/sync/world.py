@@ -124,7 +124,7 @@ def connect(
         rank=rank,
         status=ConnectionStatus.CONNECTED,
         credentials={"key": "secret"},
-        **options,
+        **({"armed_at": timezone.now()} | options),
     )
     coming = {"phone_number": "phone", **(both if inbound is None else inbound)}
     for contact_field, external_field in coming.items():

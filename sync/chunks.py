@@ -1,0 +1,147 @@
+"""One chunk of a run: applied in one short transaction with the progress that it makes, or not at all.
+
+What a race upset is tried again. A record that our own code cannot digest is left out and reported, so that it holds back
+no other. A chunk that would overwrite too much is rolled back (see sync.breaker).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import IntegrityError, OperationalError, transaction
+from django.utils import timezone
+
+from integrations.providers.base import Page, Record
+from sync import breaker, issues
+from sync.apply import Applying, apply_records
+from sync.models import RunState, SyncIssue, SyncRun
+from sync.runs import mine
+
+log = structlog.get_logger(__name__)
+CHUNK = 200
+LEASE = timedelta(minutes=3)
+BAD_RECORDS = 20
+_PROGRESS = ("counts", "done", "cursor", "total", "attempts", "overwrites", "listed_at")
+
+
+class Taken(Exception):
+    """The run is somebody else's by now: ended, or claimed again after our lease."""
+
+
+class TooManyBad(Exception):
+    """So many records broke our own code that it is not the records."""
+
+
+def apply_page(
+    run: SyncRun, ctx: Applying, page: Page, also: Callable[[Sequence[Record]], None] | None
+) -> None:
+    """Apply a page in chunks; its cursor is stored with the last one. `also` runs in each chunk's transaction."""
+    chunks = [page.records[i : i + CHUNK] for i in range(0, len(page.records), CHUNK)] or [[]]
+    for number, chunk in enumerate(chunks, 1):
+        apply_chunk(run, ctx, chunk, done=page if number == len(chunks) else None, also=also)
+
+
+def apply_chunk(
+    run: SyncRun,
+    ctx: Applying,
+    records: Sequence[Record],
+    *,
+    done: Page | None = None,
+    also: Callable[[Sequence[Record]], None] | None = None,
+    counted: bool = True,
+) -> None:
+    """Apply records and store the run's progress. Raises Taken, breaker.Tripped and TooManyBad.
+
+    `done`: the page that ends with them. `counted`: whether they belong to the listing whose progress is shown.
+    """
+    try:
+        _apply(run, ctx, records, done, also, counted=counted)
+    except (Taken, TooManyBad, breaker.Tripped, IntegrityError, OperationalError):
+        raise
+    except Exception:
+        _restore(run)
+        log.exception(
+            "record_failed" if len(records) == 1 else "chunk_failed", run=run.pk, records=len(records)
+        )
+        if len(records) > 1:
+            half = len(records) // 2
+            apply_chunk(run, ctx, records[:half], also=also, counted=counted)
+            apply_chunk(run, ctx, records[half:], done=done, also=also, counted=counted)
+        elif not records or run.counts.get("failed", 0) >= BAD_RECORDS:
+            raise TooManyBad from None
+        else:
+            _leave_out(run, records[0], done)
+
+
+def _apply(
+    run: SyncRun,
+    ctx: Applying,
+    records: Sequence[Record],
+    done: Page | None,
+    also: Callable[[Sequence[Record]], None] | None,
+    *,
+    counted: bool,
+) -> None:
+    for attempt in range(4):
+        ctx.counts, ctx.written, ctx.ended = Counter(), [], []
+        until = timezone.now() + LEASE
+        try:
+            with transaction.atomic():
+                apply_records(ctx, records)
+                breaker.count_chunk(run, ctx)
+                if also:
+                    also(records)
+                _progress(run, ctx.counts, len(records) if counted else 0, done, until)
+            run.claimed_until = until
+            return
+        except (IntegrityError, OperationalError):
+            # Another connection or a conversation created one of these contacts meanwhile: now it can be found. Or the
+            # database broke a deadlock with it.
+            if attempt == 3:
+                raise
+            _restore(run)
+        except breaker.Tripped:
+            _restore(run)
+            raise
+
+
+def _progress(run: SyncRun, counts: Counter[str], records: int, done: Page | None, until: datetime) -> None:
+    """Store how far the run is and lengthen its lease. Raises Taken where it is no longer ours."""
+    run.count(**counts)
+    run.done += records
+    if done is not None:
+        run.cursor, run.total = done.cursor, done.total or run.total
+        run.attempts = 0
+        run.listed_at = timezone.now() if done.last else None
+    fields = {name: getattr(run, name) for name in _PROGRESS}
+    if not mine(run).filter(state=RunState.RUNNING).update(**fields, claimed_until=until):
+        raise Taken
+
+
+def _restore(run: SyncRun) -> None:
+    """The chunk was rolled back: the run in memory must say what the row says."""
+    run.refresh_from_db(fields=_PROGRESS)
+
+
+def _leave_out(run: SyncRun, record: Record, done: Page | None) -> None:
+    until = timezone.now() + LEASE
+    with transaction.atomic():
+        issues.report(run.connection, "record_failed", external_id=record.external_id, count=1)
+        _progress(run, Counter(failed=1), 1, done, until)
+    run.claimed_until = until
+
+
+def heal(run: SyncRun, records: Sequence[Record]) -> None:
+    """Close the issues of records that could not be read in before and have been now."""
+    ids = [record.external_id for record in records]
+    if ids:
+        issues.resolve(run.connection, kind="record_failed", external_id__in=ids)
+
+
+def has_bad_records(run: SyncRun) -> bool:
+    """Whether the connection has records that could not be read in."""
+    rows = SyncIssue.objects.filter(connection=run.connection, kind="record_failed")
+    return rows.exclude(state=SyncIssue.State.RESOLVED).exists()

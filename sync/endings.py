@@ -1,0 +1,84 @@
+"""How a run that read everything ends: the cursor moves, what needs a person is counted, and the run is called what it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from integrations.connections import record_success
+from integrations.models import Connection
+from mappings.compile import Rules
+from sync import issues, reconcile
+from sync.chunks import Taken
+from sync.models import ExternalRecord, RecordState, RunState, SyncIssue, SyncRun
+from sync.runs import finish, mine
+
+_REASONS = {
+    "no_phone": "have no phone number",
+    "bad_phone": "have a phone number that is not valid",
+    "duplicate_number": "share their number with a linked record",
+    "joined": "belong to contacts that were merged here",
+}
+
+
+def complete(run: SyncRun, rules: Rules) -> None:
+    """Close a run whose listing has been worked through, and move the connection's cursor. Raises chunks.Taken."""
+    connection = run.connection
+    with transaction.atomic():
+        if not mine(run).select_for_update().exists():
+            raise Taken
+        Connection.objects.filter(pk=connection.pk).update(**_what_is_known(run))
+        _report_skipped(connection)
+        _report_broken(connection, rules)
+        state, code, error = _outcome(run, rules)
+        finish(run, state, code=code, error=error)
+    issues.resolve(connection, kind="run_failed")
+    record_success(connection)
+
+
+def _what_is_known(run: SyncRun) -> dict[str, Any]:
+    connection, now = run.connection, timezone.now()
+    known: dict[str, Any] = {"cursor": run.cursor, "read_at": run.started_at or now}
+    if connection.first_full_run_at is None:
+        known["first_full_run_at"] = now
+    if run.kind != SyncRun.Kind.INCREMENTAL:
+        known["rules_version"] = run.rules_version
+    if run.kind == SyncRun.Kind.RECONCILE or connection.next_reconcile_at is None:
+        known["next_reconcile_at"] = reconcile.next_time(connection, now)
+    if run.kind == SyncRun.Kind.RECONCILE:
+        issues.resolve(connection, kind="long_pause")
+    return known
+
+
+def _outcome(run: SyncRun, rules: Rules) -> tuple[str, str, str]:
+    """State, code and words: partial where records were left out or mappings do nothing."""
+    failed = run.counts.get("failed", 0)
+    words = [f"{mapping}: {problem}" for mapping, problem in rules.broken.items()]
+    if failed:
+        words.append(f"{failed} records could not be read in.")
+    code = "broken_mapping" if rules.broken else "record_failed" if failed else ""
+    return RunState.PARTIAL if words else RunState.SUCCEEDED, code, "; ".join(words)
+
+
+def _report_broken(connection: Connection, rules: Rules) -> None:
+    for mapping, problem in rules.broken.items():
+        message = f"The mapping {mapping} does nothing: {problem}"
+        issues.report(connection, "broken_mapping", field=mapping, message=message, count=1)
+    open_ones = SyncIssue.objects.filter(connection=connection, kind="broken_mapping", state__in=issues.OPEN)
+    mended = set(open_ones.values_list("field", flat=True)) - set(rules.broken)
+    if mended:
+        issues.resolve(connection, kind="broken_mapping", field__in=mended)
+
+
+def _report_skipped(connection: Connection) -> None:
+    """One aggregate issue a reason: thousands of records without a phone are one thing to know."""
+    rows = ExternalRecord.objects.filter(connection=connection, state=RecordState.SKIPPED)
+    for reason, words in _REASONS.items():
+        count = rows.filter(reason=reason).count()
+        if count:
+            message = f"{count} CRM records {words} and are not in the contact book."
+            issues.report(connection, reason, message=message, count=count)
+        else:
+            issues.resolve(connection, kind=reason)
