@@ -17,6 +17,9 @@ from integrations.models import Connection, DuplicatePolicy
 from integrations.providers.base import Record
 from sync.models import ExternalRecord, RecordState
 
+JOINED = "joined"  # its contact was merged into one that has another record
+NOT_CHOSEN = "not_chosen"  # a person chose another of the records with this number
+
 
 class Step(StrEnum):
     """What a record turns out to be."""
@@ -114,6 +117,8 @@ def match(connection: Connection, incoming: Incoming, known: Known) -> Match:
     if not incoming.number:
         return Match(incoming, Step.SKIP, link, reason=incoming.reason)
     contact = known.by_number.get(incoming.number)
+    if contact is None and _decided(link, incoming) == JOINED:
+        return Match(incoming, Step.SKIP, link, reason=JOINED)
     if contact is None:
         return Match(incoming, Step.CREATE, link)
     holder = known.of_contact.get(contact.pk)
@@ -122,9 +127,17 @@ def match(connection: Connection, incoming: Incoming, known: Known) -> Match:
     if holder.state == RecordState.CREATING:
         # Our own creation, whose answer was lost or has not come yet, seen in the listing: this is that record.
         return Match(incoming, Step.LINK, holder, contact, drop=link)
+    if decided := _decided(link, incoming):
+        return Match(incoming, Step.SKIP, link, reason=decided)
     if _takes_over(connection, incoming.record, holder):
         return Match(incoming, Step.TAKE_OVER, link, contact, loser=holder)
     return Match(incoming, Step.SKIP, link, reason="duplicate_number")
+
+
+def _decided(link: ExternalRecord | None, incoming: Incoming) -> str:
+    """What a person has decided about a record that is not linked; it holds as long as the record keeps its number."""
+    held = link is not None and link.reason in {JOINED, NOT_CHOSEN} and link.number == incoming.number
+    return link.reason if link is not None and held else ""
 
 
 def _takes_over(connection: Connection, record: Record, holder: ExternalRecord) -> bool:
@@ -134,8 +147,9 @@ def _takes_over(connection: Connection, record: Record, holder: ExternalRecord) 
         return False
     # Equal stamps: the id decides, so that the result does not depend on the order of pages.
     newer = (record.modified, record.external_id) > (holder.remote_modified_at, holder.external_id or "")
-    policy = connection.duplicate_policy
-    return (policy == DuplicatePolicy.LATEST and newer) or (policy == DuplicatePolicy.OLDEST and not newer)
+    # Until a person has chosen, the latest one stands in, so that the contact is not without values.
+    oldest = connection.duplicate_policy == DuplicatePolicy.OLDEST
+    return not newer if oldest else newer
 
 
 def _revived(link: ExternalRecord, record: Record) -> bool:
