@@ -6,6 +6,7 @@ All of it is one transaction without network, so that a delivery is either wholl
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.conf import settings
 from django.db.models import F, Max, Q
@@ -33,7 +34,7 @@ def take_in(delivery: WebhookDelivery) -> tuple[str, str]:
     if conversation.ended:
         notes.append(_meet(conversation))
     if conversation.contact_id:
-        notes += _follow_up(conversation, changed=changed)
+        notes += follow_up(conversation, changed=changed)
     return WebhookDelivery.State.DONE, " ".join(filter(None, notes))
 
 
@@ -61,7 +62,9 @@ def _fold_in(conversation: Conversation, events: list[Event]) -> bool:
     """Bring the conversation up to what its events say; False when it was there already."""
     payload = fold(conversation.payload, [event for event in events if event.kind == conversation.kind])
     columns = facts(conversation.kind, payload, settings.CRMSYNC_CHAT_NUMBER_KEYS)
-    columns["variables"] = columns["variables"] or _answer(conversation.key)
+    answer = _answer(conversation.key)
+    columns["variables"] = columns["variables"] or _given(answer)
+    columns["answer"] = conversation.answer if answer is None else answer
     stage = max((event.stage for event in events), default=INBOUND)
     told = any(columns[name] not in ("", None, {}) for name in ("summary", "successful", "analysis"))
     columns |= {
@@ -77,12 +80,16 @@ def _fold_in(conversation: Conversation, events: list[Event]) -> bool:
     return bool(changed)
 
 
-def _answer(key: str) -> dict[str, str]:
-    """What the agent was told when the conversation came in."""
+def _given(answer: dict[str, Any] | None) -> dict[str, str]:
+    return dict((answer or {}).get("dynamic_variables", {}))
+
+
+def _answer(key: str) -> dict[str, Any] | None:
+    """What the platform was answered when it asked about the conversation."""
     answered = (
         WebhookDelivery.objects.filter(conversation_key=key, event__in=INBOUND_EVENTS).order_by("id").last()
     )
-    return answered.answer if answered else {}
+    return answered.answer if answered else None
 
 
 def _meet(conversation: Conversation) -> str:
@@ -114,7 +121,8 @@ def _why_no_contact(conversation: Conversation) -> str:
     return ""
 
 
-def _follow_up(conversation: Conversation, *, changed: bool) -> list[str]:
+def follow_up(conversation: Conversation, *, changed: bool) -> list[str]:
+    """Count a conversation that has a contact, and set due what follows from it; returns what was done, in words."""
     notes = []
     if not conversation.counted:
         _count(conversation)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from activity.models import AppliedMapping, Conversation
 from contacts.changes import Source, Written, lock_contacts
@@ -10,6 +13,7 @@ from contacts.models import Contact
 from mappings.models import AnalysisMapping
 
 Outcome = AppliedMapping.Outcome
+MEMORY = "contact_memory"
 NO_VALUE = "The analysis has no value for it."
 
 
@@ -20,14 +24,28 @@ def locked_contact(conversation: Conversation) -> Contact:
     raise Contact.DoesNotExist("This contact is gone.")
 
 
-def applied(conversation: Conversation, mapping: AnalysisMapping) -> bool:
-    """Whether another worker was quicker; asked under the contact's lock."""
+def applied(conversation: Conversation, mapping: AnalysisMapping | None) -> bool:
+    """Whether another worker was quicker; asked under the contact's lock. `mapping` None: at the memory."""
     rows = AppliedMapping.objects.filter(conversation=conversation, mapping=mapping)
+    rows = rows if mapping else rows.filter(contact_field=MEMORY)
     return rows.exclude(reason=NO_VALUE).exists()
 
 
-def record(conversation: Conversation, mapping: AnalysisMapping, outcome: str, reason: str) -> None:
-    """Note what became of a mapping; a note that there was no value gives way."""
+def record(conversation: Conversation, mapping: AnalysisMapping | None, outcome: str, reason: str) -> None:
+    """Note what became of a mapping; a note that there was no value gives way. `mapping` None: of the memory."""
+    if mapping is None:
+        AppliedMapping.objects.update_or_create(
+            conversation=conversation,
+            mapping=None,
+            contact_field=MEMORY,
+            defaults={
+                "analysis_field": "transcript",
+                "outcome": outcome,
+                "reason": reason[:300],
+                "at": timezone.now(),
+            },
+        )
+        return
     AppliedMapping.objects.bulk_create(
         [row(conversation, mapping, outcome, reason)],
         update_conflicts=True,
@@ -48,8 +66,11 @@ def row(conversation: Conversation, mapping: AnalysisMapping, outcome: str, reas
     )
 
 
-def source_of(conversation: Conversation, mapping: AnalysisMapping) -> Source:
-    """Where a value comes from: the conversation, when it took place, and by which mapping."""
+def source_of(conversation: Conversation, mapping: AnalysisMapping | None) -> Source:
+    """Where a value comes from: the conversation, when it took place, and by which mapping (None: the memory)."""
+    by: dict[str, Any] = {"mode": "memory"}
+    if mapping:
+        by = {"mode": mapping.update_mode, "mapping": mapping.pk, "position": mapping.position}
     return Source(
         kind="conversation",
         ref=conversation.ref,
@@ -57,9 +78,7 @@ def source_of(conversation: Conversation, mapping: AnalysisMapping) -> Source:
         detail={
             "conversation": conversation.key,
             "at_started": conversation.moment.isoformat(),
-            "mode": mapping.update_mode,
-            "mapping": mapping.pk,
-            "position": mapping.position,
+            **by,
         },
     )
 

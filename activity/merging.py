@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import transaction
 
-from activity import ledger
+from activity import asking, ledger
+from activity.asking import Wanted
 from activity.models import AppliedMapping, Conversation, MergeReview
 from contacts.changes import change_contact
 from contacts.models import Contact, CustomField
 from contacts.values import FieldSpec
-from mappings.merge import MergeResult, keep_both, merge_texts
-from mappings.models import AnalysisMapping
+from mappings.models import AnalysisMapping, Review
 
 ROUNDS = 2
+State, Outcome = MergeReview.State, AppliedMapping.Outcome
+KEPT_MOVING = "The field kept changing while the texts were merged."
+TOO_LONG = "Both texts together are too long for the field; the new one is kept here until they are merged."
 
 
 def merge(
@@ -27,81 +31,121 @@ def merge(
     new: str,
     may_go_on: Callable[[], bool],
 ) -> None:
+    """Merge and write what a mapping brought."""
+    settle(wanted_of(conversation, mapping, spec, new), may_go_on)
+
+
+def wanted_of(conversation: Conversation, mapping: AnalysisMapping, spec: FieldSpec, new: str) -> Wanted:
+    """What a mapping wants merged. The field's description tells the LLM what matters."""
+    field = CustomField.objects.filter(name=spec.name).first()
+    return Wanted(
+        conversation,
+        mapping,
+        mapping.contact_field,
+        spec.label or spec.name,
+        new,
+        instruction=field.description if field else "",
+        reviewed=mapping.review == Review.REVIEWED,
+    )
+
+
+def settle(wanted: Wanted, may_go_on: Callable[[], bool]) -> None:
     """Merge and write; redone once when the field moved meanwhile, after that both texts are kept."""
     for round_ in range(ROUNDS):
         if round_ and not may_go_on():
             break
-        old = _value_now(conversation, mapping)
-        if not old or old == new:
-            if _write_merged(conversation, mapping, old, new, None):
+        old = value_now(wanted)
+        if ledger.applied(wanted.conversation, wanted.mapping):
+            return
+        if not wanted.needs_merging(old):
+            if _write(wanted, old, None):
                 return
             continue
-        result = merge_texts(spec.label or spec.name, _instruction(spec), old, new)
-        if _write_merged(conversation, mapping, old, new, result):
+        answer = asking.ask(wanted, old)
+        if wanted.reviewed:
+            _put_up(wanted, answer)
             return
-        _review(conversation, mapping, old, new, result, MergeReview.State.SUPERSEDED).save()
+        if _write(wanted, old, answer):
+            return
+        MergeReview.objects.filter(pk=answer.pk).update(state=State.SUPERSEDED)
+    _keep_both(wanted)
+
+
+def value_now(wanted: Wanted) -> str:
+    """The text that the field holds. Raises Contact.DoesNotExist."""
+    contact = Contact.objects.get(pk=wanted.conversation.contact_id or 0)
+    return str(contact.value(wanted.field) or "")
+
+
+def too_long(answer: MergeReview) -> bool:
+    """Whether the two texts below each other are more than a field should hold."""
+    return bool(answer.code) and len(answer.merged) > settings.CRMSYNC_MERGE_LIMIT
+
+
+def mark(answer: MergeReview, outcome: str) -> MergeReview:
+    """Note what became of an answer; texts that were not merged are due for it later."""
+    if outcome == Outcome.SKIPPED:
+        answer.state = State.REFUSED
+    elif not answer.code:
+        answer.state = State.APPLIED
+    else:
+        answer.state = State.APART if too_long(answer) else State.KEPT_BOTH
+        answer.due_at = asking.later(answer)
+    if answer.state == State.APART:
+        answer.reason = TOO_LONG
+    return answer
+
+
+def _put_up(wanted: Wanted, answer: MergeReview) -> None:
+    """Leave the merge to a person."""
     with transaction.atomic():
-        contact = ledger.locked_contact(conversation)
-        old = str(contact.value(mapping.contact_field) or "")
-        both = MergeResult(
-            text=keep_both(old, new),
-            merged=False,
-            reason="The field kept changing while the texts were merged.",
-        )
-        _write_merged(conversation, mapping, old, new, both if old else None)
+        ledger.locked_contact(wanted.conversation)
+        if not ledger.applied(wanted.conversation, wanted.mapping):
+            answer.state = State.WAITING
+            ledger.record(
+                wanted.conversation, wanted.mapping, Outcome.WAITING, "A person looks at the merge first."
+            )
+        else:
+            answer.state = State.SUPERSEDED
+        answer.save()
 
 
-def _write_merged(
-    conversation: Conversation, mapping: AnalysisMapping, old: str, new: str, result: MergeResult | None
-) -> bool:
+def _write(wanted: Wanted, old: str, answer: MergeReview | None) -> bool:
     """Write the outcome with its records, all or nothing; False when the field no longer holds `old`."""
-    field, text = mapping.contact_field, result.text if result else new
+    conversation, mapping = wanted.conversation, wanted.mapping
+    text = answer.merged if answer else wanted.kept or wanted.new
     with transaction.atomic():
         contact = ledger.locked_contact(conversation)
         if ledger.applied(conversation, mapping):
+            MergeReview.objects.filter(pk=answer.pk or 0 if answer else 0).update(state=State.SUPERSEDED)
             return True
-        expected = {field: old or None}
+        if answer and too_long(answer):
+            mark(answer, Outcome.KEPT).save()
+            ledger.record(conversation, mapping, Outcome.KEPT, TOO_LONG)
+            return True
         written = change_contact(
-            contact.pk, {field: text}, source=ledger.source_of(conversation, mapping), expect=expected
+            contact.pk,
+            {wanted.field: text},
+            source=ledger.source_of(conversation, mapping),
+            expect={wanted.field: old or None},
         )
         if any(error.reason == "moved" for error in written.refused.values()):
             return False
         outcome, reason = ledger.outcome_of(written)
-        if result:
-            state = MergeReview.State.APPLIED if result.merged else MergeReview.State.KEPT_BOTH
-            state = MergeReview.State.REFUSED if outcome == AppliedMapping.Outcome.SKIPPED else state
-            _review(conversation, mapping, old, new, result, state).save()
-            reason = reason or result.reason
+        if answer:
+            mark(answer, outcome).save()
+            reason = reason or answer.reason
         ledger.record(conversation, mapping, outcome, reason)
     return True
 
 
-def _value_now(conversation: Conversation, mapping: AnalysisMapping) -> str:
-    contact = Contact.objects.get(pk=conversation.contact_id or 0)
-    return str(contact.value(mapping.contact_field) or "")
-
-
-def _instruction(spec: FieldSpec) -> str:
-    """The field's description tells the LLM what matters."""
-    field = CustomField.objects.filter(name=spec.name).first()
-    return field.description if field else ""
-
-
-def _review(
-    conversation: Conversation, mapping: AnalysisMapping, old: str, new: str, result: MergeResult, state: str
-) -> MergeReview:
-    return MergeReview(
-        conversation=conversation,
-        contact_id=conversation.contact_id or 0,
-        contact_field=mapping.contact_field,
-        old=old,
-        new=new,
-        merged=result.text,
-        state=state,
-        reason=result.reason[:300],
-        model=result.model[:120],
-        prompt_version=result.prompt_version,
-        input_tokens=result.input_tokens,
-        output_tokens=result.output_tokens,
-        cost=result.cost,
-    )
+def _keep_both(wanted: Wanted) -> None:
+    """The last resort: what the field holds now, and the new text under it."""
+    with transaction.atomic():
+        contact = ledger.locked_contact(wanted.conversation)
+        old = str(contact.value(wanted.field) or "")
+        both = MergeReview(
+            conversation=wanted.conversation, contact=contact, mapping=wanted.mapping, contact_field=wanted.field,
+            old=old, new=wanted.new, kept=wanted.kept, merged=wanted.both(old), code="moved", reason=KEPT_MOVING,
+        )  # fmt: skip
+        _write(wanted, old, both if old else None)

@@ -7,9 +7,15 @@ from datetime import datetime
 from django.db import models
 from django.utils import timezone
 
+from activity.backfill_job import Backfill
 from contacts.models import Contact
 from integrations.models import Connection
+from mappings.merge import keep_both
 from mappings.models import AnalysisMapping
+
+__all__ = [
+    "ActivityEntry", "AppliedMapping", "Backfill", "BadSignatures", "Conversation", "MergeReview", "WebhookDelivery",
+]  # fmt: skip
 
 
 class WebhookDelivery(models.Model):
@@ -36,7 +42,7 @@ class WebhookDelivery(models.Model):
     claimed_until = models.DateTimeField(null=True, blank=True)
     processed_at = models.DateTimeField(null=True, blank=True)
     answer = models.JSONField(
-        default=dict, blank=True, help_text="The dynamic variables it was answered with: what the agent knew."
+        default=dict, blank=True, help_text="What it was answered, exactly: what the agent knew."
     )
 
     class Meta:
@@ -99,8 +105,18 @@ class Conversation(models.Model):
     variables = models.JSONField(
         default=dict, blank=True, help_text="The dynamic variables the agent was given."
     )
+    answer = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What we answered, exactly, when the platform asked about it; blank: it was not asked.",
+    )
     payload = models.JSONField(default=dict, blank=True)
     note = models.CharField(max_length=500, blank=True)
+    attached_by = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Who said which contact it belongs to, where the number did not.",
+    )
     apply_due_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -155,6 +171,7 @@ class AppliedMapping(models.Model):
         UNCHANGED = "unchanged", "unchanged"
         KEPT = "kept", "kept what was there"
         SKIPPED = "skipped", "skipped"
+        WAITING = "waiting", "waits for a review"
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="applied")
     mapping = models.ForeignKey(AnalysisMapping, on_delete=models.SET_NULL, null=True, related_name="applied")
@@ -165,28 +182,47 @@ class AppliedMapping(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["conversation", "mapping"], name="applied_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "mapping"], name="applied_once"),
+            models.UniqueConstraint(
+                fields=["conversation"],
+                condition=models.Q(mapping=None, contact_field="contact_memory"),
+                name="remembered_once",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.analysis_field} → {self.contact_field}: {self.outcome}"
 
 
 class MergeReview(models.Model):
-    """One merge of an old and a new text: what went in, what came out, how, and at what price."""
+    """One merge of an old and a new text: what went in, what came out, how, at what price, and who let it through."""
 
     class State(models.TextChoices):
+        ASKING = "asking", "the LLM is being asked"
+        ANSWERED = "answered", "answered, not used yet"
+        WAITING = "waiting", "waits for a review"
+        AGAIN = "again", "is being merged again"
         APPLIED = "applied", "applied"
         KEPT_BOTH = "kept_both", "both texts kept"
+        APART = "apart", "not merged yet"
         SUPERSEDED = "superseded", "the field moved on"
         REFUSED = "refused", "did not fit the field"
+        REJECTED = "rejected", "rejected"
+        LOST = "lost", "the answer was lost"
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="merges")
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="merges")
+    mapping = models.ForeignKey(
+        AnalysisMapping, on_delete=models.SET_NULL, null=True, blank=True, related_name="merges"
+    )
     contact_field = models.CharField(max_length=63)
     old = models.TextField(blank=True)
     new = models.TextField(blank=True)
+    kept = models.TextField(blank=True, help_text="What of the new text is kept when the two are not merged.")
     merged = models.TextField(blank=True)
     state = models.CharField(max_length=12, choices=State.choices)
+    code = models.CharField(max_length=20, blank=True)
     reason = models.CharField(max_length=300, blank=True, help_text="Why both texts were kept.")
     model = models.CharField(max_length=120, blank=True)
     prompt_version = models.CharField(max_length=16, blank=True)
@@ -194,12 +230,29 @@ class MergeReview(models.Model):
     output_tokens = models.PositiveIntegerField(default=0)
     cost = models.DecimalField(max_digits=10, decimal_places=6, default=0)
     at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the texts are to be merged after all; blank: nothing is due."
+    )
+    attempts = models.PositiveIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    decided_by = models.CharField(max_length=200, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(due_at__isnull=False), name="merge_due"),
+            models.Index(fields=["-id"], condition=models.Q(state="waiting"), name="merge_waiting"),
+            models.Index(fields=["at"], name="merge_at"),
+        ]
 
     def __str__(self) -> str:
         return f"merge of {self.contact_field}: {self.get_state_display()}"
+
+    @property
+    def both(self) -> str:
+        """The two texts below each other."""
+        return keep_both(self.old, self.kept or self.new)
 
 
 class ActivityEntry(models.Model):
@@ -212,6 +265,7 @@ class ActivityEntry(models.Model):
         LOGGED = "logged", "logged"
         WAITING = "waiting", "no record to log on"
         PARKED = "parked", "parked"
+        EXPIRED = "expired", "too old to be logged"
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="entries")
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="entries")

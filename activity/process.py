@@ -15,10 +15,11 @@ from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from activity import analysis, log
+from activity import analysis, log, memory
 from activity.claims import claim, hold, release, stretch
 from activity.intake import INBOUND_EVENTS, take_in
 from activity.models import Conversation, WebhookDelivery
+from contacts.models import Contact
 from sync.backoff import MAX_ATTEMPTS, next_attempt
 from sync.wake import wake
 
@@ -125,6 +126,9 @@ def _apply(conversation: Conversation, until: datetime, may_go_on: Callable[[], 
         return
     try:
         complete = analysis.apply(conversation, may_go_on=may_go_on)
+        complete = complete and memory.remember(conversation, may_go_on)
+    except Contact.DoesNotExist:
+        complete = True  # deleted meanwhile: there is nobody to write to
     except Exception:
         logger.exception("analysis_failed", conversation=conversation.pk, attempts=attempts)
         hold(Conversation, conversation.pk, until, claimed_until=None)

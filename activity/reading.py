@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from activity import neutral
 from contacts.values import is_blank
 
 INBOUND, STARTED, ENDED, ANALYZED = 0, 1, 2, 3
@@ -23,7 +24,10 @@ STAGES = {
     "chat_ended": ENDED,
     "call_analyzed": ANALYZED,
     "chat_analyzed": ANALYZED,
+    neutral.PARTIAL: ENDED,
+    neutral.WHOLE: ANALYZED,
 }
+NOT_NEUTRAL = "The document has no id, or no channel that we know."
 _VARIABLES = ("metadata", "retell_llm_dynamic_variables", "collected_dynamic_variables")
 _MAX_MS = 253_402_300_799_000  # the end of the year 9999
 _MAX_DURATION = 2**63 - 1
@@ -51,6 +55,9 @@ def read_event(name: str, key: str, document: Mapping[str, Any]) -> Event | Unus
     stage = STAGES.get(name)
     if stage is None:
         return Unused(f"“{name}” is not used: what it tells comes again when the conversation has ended.")
+    if name in (neutral.WHOLE, neutral.PARTIAL):
+        kind = neutral.kind_of(document)
+        return Event(kind, key, stage, neutral.subject_of(document)) if kind and key else Unused(NOT_NEUTRAL)
     kind = name.partition("_")[0]
     subject = document.get(name if stage == INBOUND else kind)
     if not isinstance(subject, dict) or not key:

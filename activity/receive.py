@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from activity import neutral
 from activity.models import WebhookDelivery
 
 EVENT_LIMIT = 64
@@ -77,12 +78,18 @@ def conversation_key(document: Mapping[str, Any]) -> str:
     return ""
 
 
+def posted(document: Mapping[str, Any], body: bytes, headers: Mapping[str, str]) -> Received:
+    """The frame of a conversation in neutral form, which has been checked."""
+    kept = {name: headers[name][:500] for name in KEPT_HEADERS if name in headers}
+    return Received(neutral.event_name(document), str(document["id"]), document, body, kept)
+
+
 def store(received: Received) -> bool:
     """Keep the delivery for the worker; False when the same event, id and body is known already."""
     return _insert(_KEEP_FIRST, received, WebhookDelivery.State.PENDING, "", {}) == 1
 
 
-def store_answered(received: Received, answer: Mapping[str, str], note: str) -> None:
+def store_answered(received: Received, answer: Mapping[str, Any], note: str) -> None:
     """Keep a delivery that has been answered on the spot, with the answer; a repeated one keeps the last answer."""
     _insert(_KEEP_ANSWER, received, WebhookDelivery.State.DONE, note, answer)
 
@@ -100,7 +107,7 @@ def storable(value: Any) -> Any:
     return value
 
 
-def _insert(statement: str, received: Received, state: str, note: str, answer: Mapping[str, str]) -> int:
+def _insert(statement: str, received: Received, state: str, note: str, answer: Mapping[str, Any]) -> int:
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     done = now if state == WebhookDelivery.State.DONE else None
     values = [

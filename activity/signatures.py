@@ -16,6 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from activity.models import BadSignatures
+from activity.remembered import Remembered
 
 HEADER = "X-Retell-Signature"
 TOLERANCE_MS = 300_000
@@ -29,9 +30,36 @@ class BadSignature(ValueError):
     """The request is not proven to come from the platform; the message is for its sender."""
 
 
+class NoMatch(BadSignature):
+    """In form and in time, but made with another key or for another body."""
+
+
 def signing_keys() -> list[str]:
     """Every secret that may sign an event now."""
     return [key for source in key_sources for key in source()]
+
+
+_recent_keys = Remembered(signing_keys)
+
+
+def forget_keys() -> None:
+    """A key was made or revoked: ask for them anew."""
+    _recent_keys.forget()
+
+
+def check(body: bytes, header: str | None) -> None:
+    """Verify with the keys as they were two seconds ago at most; a key made meanwhile works all the same.
+
+    Raises BadSignature. A key revoked by another process signs for two seconds more, one revoked here does not.
+    """
+    known = _recent_keys()
+    try:
+        verify(body, header, known)
+    except NoMatch:
+        fresh = _recent_keys.anew()
+        if fresh == known:
+            raise
+        verify(body, header, fresh)
 
 
 def sign(body: bytes, key: str, timestamp_ms: int) -> str:
@@ -56,7 +84,7 @@ def verify(body: bytes, header: str | None, keys: Iterable[str], *, now_ms: int 
         raise BadSignature("The signature is more than five minutes old, or its clock is wrong.")
     matches = [hmac.compare_digest(_digest(body, key, stamp), given) for key in keys]
     if not any(matches):
-        raise BadSignature("The signature does not match.")
+        raise NoMatch("The signature does not match.")
 
 
 def count_bad() -> None:

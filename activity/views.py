@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from activity import receive, signatures, variables
 from activity.receive import Received
+from activity.variables import Answer
 from sync.wake import wake
 
 log = structlog.get_logger(__name__)
@@ -55,16 +56,21 @@ def _answer(received: Received) -> Mapping[str, Any]:
     """The caller's dynamic variables, from one read; neither the CRM nor the LLM is in the way."""
     if received.event not in variables.INBOUND_EVENTS:
         return _keep(received)
-    known = variables.variables_of_caller(received.document.get(received.event))
-    note = (
-        f"Answered with {len(known)} variables." if known else "Answered: nothing is known about this number."
-    )
+    answer = variables.answer_for_caller(received.document.get(received.event))
     try:
-        receive.store_answered(received, known, note)
+        receive.store_answered(received, answer.document, _note(answer))
     except DatabaseError:
         # The caller hears ringing: an answer that cannot be kept is given all the same.
         log.exception("answer_not_kept")
-    return {received.event: {"dynamic_variables": known}}
+    return {received.event: answer.document}
+
+
+def _note(answer: Answer) -> str:
+    if answer.reject:
+        return "Rejected, as the organisation's rule for this contact's field says."
+    if not answer.known:
+        return "Answered: nothing is known about this number."
+    return f"Answered with {len(answer.variables)} variables."
 
 
 # POST /webhooks/retell/: keep the event, wake a worker, say so.
@@ -78,7 +84,7 @@ def _admitted(request: HttpRequest) -> Received:
         raise Refused(405, "Only POST is answered here.")
     body = _body(request)
     try:
-        signatures.verify(body, request.headers.get(signatures.HEADER), signatures.signing_keys())
+        signatures.check(body, request.headers.get(signatures.HEADER))
     except signatures.BadSignature as error:
         signatures.count_bad()
         raise Refused(401, str(error)) from error

@@ -10,12 +10,14 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from activity.signatures import forget_keys
 from integrations.secrets import EncryptedJSONField
 
 PREFIX_LENGTH = 12
@@ -84,6 +86,11 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """The doors hear of a new or revoked key at once."""
+        super().save(*args, **kwargs)
+        forget_keys()
 
     @property
     def ref(self) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
+from activity.governance import Governance, recent
+from contacts.models import field_specs
+from contacts.values import FieldType
 from integrations.models import Connection
 
 DEFAULT_MEMORY_PROMPT = (
@@ -54,10 +59,33 @@ class Organisation(models.Model):
     def __str__(self) -> str:
         return self.org_id
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """The doors hear of new rules at once."""
+        super().save(*args, **kwargs)
+        recent.forget()
+
+    def clean(self) -> None:
+        """Only a true-or-false field can reject callers."""
+        spec = field_specs().get(self.reject_field)
+        if self.reject_field and (spec is None or spec.type != FieldType.BOOLEAN):
+            raise ValidationError({"reject_field": "There is no true-or-false contact field of this name."})
+
     @classmethod
     def current(cls) -> Organisation:
         """The row, made at first use."""
         return cls.objects.get_or_create(pk=1)[0]
+
+
+def governance() -> Governance:
+    """The organisation's rules for conversations."""
+    row = Organisation.objects.filter(pk=1).first() or Organisation()
+    return Governance(
+        memory=row.contact_memory,
+        memory_prompt=row.contact_memory_prompt or DEFAULT_MEMORY_PROMPT,
+        memory_reviewed=row.contact_memory_reviewed,
+        budget=row.merge_budget,
+        reject_field=row.reject_field,
+    )
 
 
 def linked_connection() -> Connection | None:

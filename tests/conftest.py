@@ -16,6 +16,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.test import override_settings
 
+from activity.remembered import forget_all
 from sandbox.client import Control
 from sandbox.server import running
 from sandbox.world import World
@@ -103,6 +104,12 @@ def django_db_modify_db_settings(
     if connection.vendor == "sqlite":
         path = tmp_path_factory.mktemp("database") / "test.sqlite3"
         connection.settings_dict["TEST"]["NAME"] = str(path)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """What a process remembers for two seconds must not pass from one test's database to the next."""
+    forget_all()
 
 
 class Sandbox(NamedTuple):

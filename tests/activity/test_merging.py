@@ -37,7 +37,7 @@ def test_old_and_new_are_merged_and_the_merge_recorded(llm, merge_mapping):
     assert ada().value("notes") == "Likes tea. Has a dog."
     review = MergeReview.objects.get()
     assert (review.old, review.new, review.merged) == ("Likes tea.", "Has a dog.", "Likes tea. Has a dog.")
-    assert (review.state, review.model, review.prompt_version) == ("applied", "gpt-4.1-mini", "1")
+    assert (review.state, review.model, review.prompt_version) == ("applied", "gpt-4.1-mini", "2")
     assert review.input_tokens > 0
     assert review.output_tokens > 0
     assert review.cost == Decimal("0.005")

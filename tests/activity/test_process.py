@@ -120,7 +120,11 @@ def test_a_chat_without_numbers_takes_them_from_the_question_before_it_came_in()
         "chat_inbound": {"chat_id": "chat_ada", "from_number": ADA, "to_number": AGENT},
     }
     body = json.dumps(document).encode()
-    store_answered(Received("chat_inbound", "chat_ada", document, body), {"first_name": "Ada"}, "Answered.")
+    store_answered(
+        Received("chat_inbound", "chat_ada", document, body),
+        {"dynamic_variables": {"first_name": "Ada"}},
+        "Answered.",
+    )
     deliver({"event": "chat_ended", "chat": chat(metadata=None, chat_type=None)})
     settle()
     conversation = Conversation.objects.get()

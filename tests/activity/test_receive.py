@@ -171,7 +171,7 @@ def test_the_answer_is_kept_and_nothing_is_queued(post):
     post(inbound(), INBOUND)
     post(inbound(), INBOUND)
     delivery = WebhookDelivery.objects.get()
-    assert (delivery.state, delivery.answer["first_name"]) == ("done", "Ada")
+    assert (delivery.state, delivery.answer["dynamic_variables"]["first_name"]) == ("done", "Ada")
     assert delivery.note == "Answered with 2 variables."
     assert not OrmQ.objects.exists()
 
