@@ -16,6 +16,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from contacts.changes import Edit, Source, Written, change_contacts, create_contacts, lock_contacts
+from contacts.history import Loss, note_losses
 from contacts.models import Contact, snapshot
 from contacts.values import Value
 from integrations.connections import region_of
@@ -24,7 +25,7 @@ from integrations.providers.base import Record
 from mappings import unknown
 from mappings.compile import Rules
 from mappings.rules import Plan, pack, plan, unpack
-from sync import issues, removal
+from sync import issues, removal, rivals
 from sync.identity import Incoming, Known, Match, Step, match, read_number, waves
 from sync.models import ExternalRecord, PendingPush, RecordState
 from sync.numbers import WAITS, follow_numbers
@@ -134,8 +135,34 @@ def _apply_wave(ctx: Applying, wave: Sequence[Incoming]) -> None:
     links += _apply_matches(ctx, [one for one in matches if one.contact is not None], moved, waiting)
     links += _create(ctx, [one for one in matches if one.step is Step.CREATE])
     save_links([link for link in links if link is not None])
+    rivals.ask_which(ctx.connection, _contested(matches, known))
     if later:
         _apply_wave(ctx, [one.incoming for one in later])
+
+
+def _contested(matches: Sequence[Match], known: Known) -> list[Contact]:
+    """The contacts whose number stands on more than one of the connection's records."""
+    found = [one.contact for one in matches if one.step is Step.TAKE_OVER and one.contact]
+    twins = [one.incoming.number for one in matches if one.reason == "duplicate_number"]
+    return found + [known.by_number[number] for number in twins if number in known.by_number]
+
+
+def link_chosen(ctx: Applying, incoming: Incoming, contact: Contact) -> ExternalRecord:
+    """Link a locked contact to the record that a person chose for it; the one it has lets go. In the caller's transaction."""
+    rows = ExternalRecord.objects.filter(connection=ctx.connection)
+    link = rows.filter(external_id=incoming.record.external_id).first()
+    holder = rows.filter(contact=contact).first()
+    if holder is not None and holder == link and holder.state == RecordState.LINKED:
+        return holder
+    if holder is None:
+        found = Match(incoming, Step.LINK, link, contact)
+    elif holder.state == RecordState.CREATING:
+        found = Match(incoming, Step.LINK, holder, contact, drop=link)
+    else:
+        found = Match(incoming, Step.TAKE_OVER, link, contact, loser=holder)
+    links = [row for row in _apply_matches(ctx, [found], set(), set()) if row is not None]
+    save_links(links)
+    return links[0]
 
 
 def _one_each(matches: Sequence[Match]) -> tuple[list[Match], list[Match]]:
@@ -296,7 +323,13 @@ def outranked(ctx: Applying, contact: Contact) -> frozenset[str]:
 
 
 def ask(connection: Connection, contact: Contact, made: Plan) -> None:
-    """Open an issue for every conflict that a person must decide."""
+    """Open an issue for every conflict that a person must decide, and keep the CRM's value where ours won."""
+    lost = [
+        Loss(contact.pk, one.contact_field, one.remote, one.local)
+        for one in made.conflicts
+        if one.winner == "ours"
+    ]
+    note_losses(lost, label=f"{connection.name}'s value was not taken")
     for clash in made.conflicts:
         if clash.winner == "ask":
             issues.report(
