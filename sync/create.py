@@ -39,6 +39,7 @@ def create_records(
     if not ready or rules.create_phone is None:
         return
     contacts = Contact.objects.in_bulk([link.contact_id for link in ready if link.contact_id])
+    ready = [link for link in ready if link.contact_id in contacts]
     numbers = [contact.phone_number for contact in contacts.values()]
     ctx = applying(connection, rules, "")
     found = provider.find_by_phone(numbers, rules.external_names, rules.phone_fields)

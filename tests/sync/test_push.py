@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection as database
@@ -42,6 +43,7 @@ from tests.sync.world import (
     link,
     pull,
     push,
+    steps,
     sync,
     waiting,
 )
@@ -63,7 +65,7 @@ def test_only_the_changed_fields_are_written(crm: LiveCrm, linked: str) -> None:
 
 
 def test_values_of_all_six_types_go_out(crm: LiveCrm, linked: str) -> None:
-    values = {
+    values: dict[str, Any] = {
         "plan": "Pro", "lifetime": 0, "renewal": "2026-05-14", "visited": "2026-05-14T09:30:00Z", "vip": False, "notes": "Tea.",
     }  # fmt: skip
     edit(**values)
@@ -132,7 +134,7 @@ def test_a_conflict_found_by_the_push_follows_the_policy(crm: LiveCrm, linked: s
 @pytest.mark.parametrize("moment", ["read", "update"])
 def test_an_edit_during_a_push_is_pushed_again(crm: LiveCrm, linked: str, moment: str) -> None:
     edit(plan="Pro")
-    crm.meanwhile[moment].append(lambda: (edit(plan="Enterprise"), drain_touched()))
+    crm.meanwhile[moment].append(steps(lambda: edit(plan="Enterprise"), drain_touched))
     push()
     assert crm.value(linked, "plan") == "Enterprise"
     assert contact().custom_fields["plan"] == "Enterprise"
@@ -262,7 +264,7 @@ class refusing:  # noqa: N801 - reads as a word
                 raise Rejected("A rule of the CRM says no.", code="RULE")
             self.edit(external_id, **values)  # type: ignore[arg-type]
 
-        self.crm.edit = edit_or_refuse  # type: ignore[method-assign, assignment]
+        self.crm.edit = edit_or_refuse  # type: ignore[method-assign]
 
     def __exit__(self, *_: object) -> None:
         self.crm.edit = self.edit  # type: ignore[method-assign]
@@ -402,7 +404,7 @@ def test_an_edit_after_nine_failures_starts_anew(crm: LiveCrm, linked: str) -> N
     drain_touched()
     PendingPush.objects.update(attempts=9)
     crm.fail("update", Transient("Unreachable."))
-    crm.meanwhile["read"].append(lambda: (edit(plan="Starter"), drain_touched()))
+    crm.meanwhile["read"].append(steps(lambda: edit(plan="Starter"), drain_touched))
     push()
     assert crm.value(linked, "plan") == "Starter"
     assert waiting() == []
@@ -493,7 +495,7 @@ def test_a_merge_followed_between_read_and_write_is_no_deletion(fields: None, cr
     winner = crm.add(last_name="King")
     sync(connection)
     edit(plan="Pro")
-    crm.meanwhile["read"].append(lambda: (crm.merge(winner, ada), follow(connection)))
+    crm.meanwhile["read"].append(steps(lambda: crm.merge(winner, ada), lambda: follow(connection)))
     push()
     assert contact().custom_fields["plan"] == "Pro"
     assert link(winner).contact == contact()

@@ -161,6 +161,16 @@ def sync(*connections: Connection) -> None:
     push()
 
 
+def steps(*jobs: Callable[[], object]) -> Callable[[], None]:
+    """One thing after the other."""
+
+    def run() -> None:
+        for job in jobs:
+            job()
+
+    return run
+
+
 def later(**duration: float) -> Any:
     """A context in which that much time has passed here; the CRM keeps its own clock."""
     return time_machine.travel(timezone.now() + timedelta(**duration), tick=True)
