@@ -181,7 +181,9 @@ class Connection(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Refuse unknown regions, and addresses that are not the CRM's."""
+        """Refuse unknown regions, phone fields that the CRM does not have, and addresses that are not the CRM's."""
+        if problem := _phone_fields_problem(self.phone_fields, self.external_fields()):
+            raise ValidationError({"phone_fields": problem})
         if self.phone_region and not phone.is_region(self.phone_region):
             raise ValidationError({"phone_region": "Use a two-letter country code like US or DE."})
         entry = PROVIDERS.get(self.provider)
@@ -203,6 +205,23 @@ class Connection(models.Model):
     def external_fields(self) -> dict[str, ExternalField]:
         """The cached schema by field name; empty before the first check."""
         return {row["name"]: load_field(row) for row in self.schema}
+
+
+def _phone_fields_problem(names: object, schema: dict[str, ExternalField]) -> str | None:
+    """Why these cannot be the further phone fields, or None; an empty schema (not fetched yet) allows every name."""
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and name.strip() == name != "" for name in names
+    ):
+        return "Use a list of CRM field names."
+    if len(set(names)) < len(names):
+        return "Name each field once."
+    for name in names if schema else ():
+        found = schema.get(name)
+        if found is None:
+            return f"The CRM has no contact field “{name}”, or hides it from this connection's user."
+        if found.type not in {FieldType.STRING, FieldType.NUMBER}:
+            return f"“{found.label}” is a {found.type} and holds no phone numbers."
+    return None
 
 
 class ApiUse(models.Model):

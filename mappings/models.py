@@ -221,7 +221,8 @@ def _contact_spec(name: str) -> FieldSpec:
 
 def _transform(mapping: InboundMapping | OutboundMapping) -> Transform:
     pairs = tuple((str(given), str(held)) for given, held in mapping.value_map.items())
-    return Transform(Letters(mapping.case), pairs, mapping.default_value.strip())
+    case = Letters(mapping.case) if mapping.case in Case.values else Letters.KEEP
+    return Transform(case, pairs, mapping.default_value.strip())
 
 
 def _check_transform(

@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from integrations.connections import record_success
 from integrations.models import Connection
+from mappings import unknown
 from mappings.compile import Rules
-from sync import issues, reconcile
+from sync import issues, reconcile, rivals
 from sync.chunks import Taken
-from sync.models import ExternalRecord, RecordState, RunState, SyncIssue, SyncRun
+from sync.models import ExternalRecord, RecordState, RunState, SyncRun
 from sync.runs import finish, mine
+from sync.schema_drift import report_drift
 
 _REASONS = {
     "no_phone": "have no phone number",
@@ -31,7 +33,9 @@ def complete(run: SyncRun, rules: Rules) -> None:
             raise Taken
         Connection.objects.filter(pk=connection.pk).update(**_what_is_known(run))
         _report_skipped(connection)
-        _report_broken(connection, rules)
+        rivals.close_answered(connection)
+        report_drift(connection, rules)
+        unknown.forget_known(connection)
         state, code, error = _outcome(run, rules)
         finish(run, state, code=code, error=error)
     issues.resolve(connection, kind="run_failed")
@@ -60,16 +64,6 @@ def _outcome(run: SyncRun, rules: Rules) -> tuple[str, str, str]:
         words.append(f"{failed} records could not be read in.")
     code = "broken_mapping" if rules.broken else "record_failed" if failed else ""
     return RunState.PARTIAL if words else RunState.SUCCEEDED, code, "; ".join(words)
-
-
-def _report_broken(connection: Connection, rules: Rules) -> None:
-    for mapping, problem in rules.broken.items():
-        message = f"The mapping {mapping} does nothing: {problem}"
-        issues.report(connection, "broken_mapping", field=mapping, message=message, count=1)
-    open_ones = SyncIssue.objects.filter(connection=connection, kind="broken_mapping", state__in=issues.OPEN)
-    mended = set(open_ones.values_list("field", flat=True)) - set(rules.broken)
-    if mended:
-        issues.resolve(connection, kind="broken_mapping", field__in=mended)
 
 
 def _report_skipped(connection: Connection) -> None:

@@ -29,6 +29,7 @@ from sync.backoff import MAX_ATTEMPTS, next_attempt
 from sync.chunks import LEASE, Taken
 from sync.models import RunState, SyncRun
 from sync.runs import WORKABLE, finish, mine, switched_off
+from sync.schema_drift import report_drift
 from sync.wake import called
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,7 @@ def _work(run: SyncRun, *, yields: bool = False) -> None:
             try:
                 fresh_schema(connection, provider)
                 rules = compile_rules(connection)
+                report_drift(connection, rules)
                 check_rules(rules)
                 _start(run, rules)
                 _read(run, provider, rules, yields=yields)

@@ -28,6 +28,7 @@ from sync.answers import Intent, done, links_of, next_epoch, put_back, release, 
 from sync.apply import Applying, applying, ask, no_longer_asked, outranked, save_links, settle
 from sync.backoff import MAX_ATTEMPTS, next_attempt
 from sync.models import ExternalRecord, PendingPush, RecordState
+from sync.schema_drift import report_drift
 from sync.touch import READ_ANYWAY
 
 log = structlog.get_logger(__name__)
@@ -82,7 +83,9 @@ def _work(connection: Connection, pending: Sequence[PendingPush]) -> None:
     try:
         with open_provider(connection, Purpose.PUSH) as provider:
             fresh_schema(connection, provider)
-            asked = _push(connection, provider, compile_rules(connection), pending)
+            rules = compile_rules(connection)
+            report_drift(connection, rules)
+            asked = _push(connection, provider, rules, pending)
         if asked and connection.active:  # a limit or a refusal in the midst of it has been recorded already
             record_success(connection)
             issues.resolve(connection, kind="push_blocked")

@@ -203,7 +203,7 @@ def test_the_oracle_has_no_idle_corner() -> None:
 
 
 BLANKS = (None, "", "   ", "\t\n ")
-ZEROS = {
+ZEROS: dict[FieldType, Value] = {
     FieldType.STRING: "0",
     FieldType.NUMBER: 0,
     FieldType.BOOLEAN: False,
