@@ -110,7 +110,7 @@ def _incoming(ctx: Applying, record: Record) -> Incoming:
 def _without_unchanged(ctx: Applying, incoming: Sequence[Incoming]) -> list[Incoming]:
     ids = [row.record.external_id for row in incoming]
     rows = ExternalRecord.objects.filter(
-        connection=ctx.connection, external_id__in=ids, state=RecordState.LINKED
+        connection=ctx.connection, external_id__in=ids, state=RecordState.LINKED, contact__isnull=False
     )
     prints = dict(rows.values_list("external_id", "fingerprint"))
     fresh = [

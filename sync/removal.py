@@ -72,7 +72,8 @@ def relink(ctx: Applying, links: dict[str | None, ExternalRecord], loser: str, w
 def bury(ctx: Applying, link: ExternalRecord, record: Record | None) -> None:
     """Carry out the connection's delete policy; the row stays as a tombstone, so that a late update revives nothing.
 
-    A record that is merely not there any more (None) may be hidden from us: its contact stays, whatever the policy.
+    A record that is merely not there any more (None) may be hidden from us: its contact stays, whatever the policy. So does
+    a contact that another CRM still has.
     """
     contact_id = link.contact_id
     if contact_id is not None:
@@ -81,12 +82,17 @@ def bury(ctx: Applying, link: ExternalRecord, record: Record | None) -> None:
     # Without a stamp nothing tells a late update from a new life: listed again, it lives.
     _end(link, "deleted" if record and record.modified else "missing", record)
     ctx.counts["deleted"] += 1
-    if contact_id is None or record is None:
+    if contact_id is None or record is None or _held_elsewhere(contact_id):
         return
     if ctx.connection.delete_policy == DeletePolicy.DELETE:
         Contact.objects.filter(pk=contact_id).delete()
     elif ctx.connection.delete_policy == DeletePolicy.ARCHIVE:
         Contact.objects.filter(pk=contact_id).update(archived_at=timezone.now(), updated_at=timezone.now())
+
+
+def _held_elsewhere(contact_id: int) -> bool:
+    """Whether another CRM still has the contact: its next sync would bring back what is deleted here."""
+    return ExternalRecord.objects.filter(contact_id=contact_id, connection__enabled=True).exists()
 
 
 def forget_aliases(numbers: Sequence[str]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contacts.values import FieldType, Value
-from integrations.providers.base import Activity, ExternalField, Option, Record
-from integrations.providers.errors import ProviderError
+from integrations.providers.base import Activity, ExternalField, Option, Permissions, Record
 
 FIELDS = (
     ExternalField("first_name", "First name", FieldType.STRING, max_length=40),
@@ -39,15 +38,30 @@ class Fault:
     """`error` for the next `times` calls of `method`; `applied`: only the answer is lost, the work was done."""
 
     method: str
-    error: ProviderError
+    error: BaseException
     times: int = 1
     applied: bool = False
     skip: int = 0
 
 
 @dataclass
+class Meanwhile:
+    """Something that happens in the middle of a call of `method`: before the CRM does it, or `after`, before we hear of it."""
+
+    method: str
+    action: Callable[[], object]
+    after: bool = False
+    skip: int = 0
+
+
+@dataclass
 class FakeCrm:
-    """The vendor's side. `now` is its clock: every change takes the next second of it, or shares one (`frozen`)."""
+    """The vendor's side. `now` is its clock: every change takes the next second of it, or shares one (`frozen`).
+
+    `lag`: how long its search does not show a new record. `refused`: values by field that a validation rule does not take.
+    For tests to look at: `created_keys` (our key, id) of every record made by us, `needless` (id, field) of every field
+    that was written though it already held the value.
+    """
 
     fields: list[ExternalField] = field(default_factory=lambda: list(FIELDS))
     now: datetime = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -56,9 +70,16 @@ class FakeCrm:
     activities: dict[str, Activity] = field(default_factory=dict)
     calls: list[tuple[str, int]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    lag: timedelta = timedelta(0)
+    refused: dict[str, set[Value]] = field(default_factory=dict)
+    created_keys: list[tuple[str, str]] = field(default_factory=list)
+    needless: list[tuple[str, str]] = field(default_factory=list)
+    permissions: Permissions = field(default_factory=lambda: Permissions(True, True, True))
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
+        self._born: dict[str, datetime] = {}
+        self._meanwhile: list[Meanwhile] = []
 
     # What the CRM's users do
 
@@ -66,6 +87,7 @@ class FakeCrm:
         """A new record; returns its id."""
         external_id = f"R{next(self._ids):06d}"
         self.records[external_id] = Record(external_id, self._blank() | values, modified=self._stamp())
+        self._born[external_id] = self.now
         return external_id
 
     def edit(self, external_id: str, **values: Value) -> None:
@@ -74,6 +96,22 @@ class FakeCrm:
         self.records[external_id] = replace(
             record, values={**record.values, **values}, modified=self._stamp()
         )
+
+    def edit_late(self, external_id: str, **values: Value) -> Callable[[], None]:
+        """An edit that has its stamp already and is seen only when the returned function commits it."""
+        stamp, before = self._stamp(), self.records[external_id]
+
+        def commit() -> None:
+            now = self.records.get(external_id)
+            # Whoever changed the record meanwhile would have waited for this transaction's lock.
+            if now is before:
+                self.records[external_id] = replace(
+                    before, values={**before.values, **values}, modified=stamp
+                )
+            elif now is not None:
+                self.edit(external_id, **values)
+
+        return commit
 
     def touch(self, external_id: str) -> None:
         """A new stamp without a change, as automations make."""
@@ -110,10 +148,21 @@ class FakeCrm:
         self.now += timedelta(**duration)
 
     def fail(
-        self, method: str, error: ProviderError, *, times: int = 1, applied: bool = False, skip: int = 0
+        self, method: str, error: BaseException, *, times: int = 1, applied: bool = False, skip: int = 0
     ) -> None:
         """Let calls of `method` fail; with `applied` the work is done and only the answer lost."""
         self.faults.append(Fault(method, error, times, applied, skip))
+
+    def meanwhile(
+        self, method: str, action: Callable[[], object], *, after: bool = False, skip: int = 0
+    ) -> None:
+        """Let something happen once during a call of `method`, for example a person's edit after a page was read."""
+        self._meanwhile.append(Meanwhile(method, action, after, skip))
+
+    def heal(self) -> None:
+        """No more faults or interruptions."""
+        self.faults.clear()
+        self._meanwhile.clear()
 
     # What tests look at
 
@@ -135,6 +184,19 @@ class FakeCrm:
 
     # What the provider does
 
+    def happen(self, method: str, *, after: bool) -> None:
+        """Whatever was to happen during this call."""
+        for one in [one for one in self._meanwhile if (one.method, one.after) == (method, after)]:
+            if one.skip:
+                one.skip -= 1
+            else:
+                self._meanwhile.remove(one)
+                one.action()
+
+    def searchable(self) -> list[Record]:
+        """Live records that the search shows by now."""
+        return [one for one in self.live() if self._born[one.external_id] + self.lag <= self.now]
+
     def keep_activity(self, activity: Activity) -> str:
         """A new activity; returns its id."""
         external_id = f"A{next(self._ids):06d}"
@@ -147,7 +209,8 @@ class FakeCrm:
         return {name: known.get(name) for name in names}
 
     def fault(self, method: str, inputs: Sequence[Any]) -> Fault | None:
-        """Note a call, and the fault that is due for it."""
+        """Note a call, let happen what was to happen first, and find the fault that is due for it."""
+        self.happen(method, after=False)
         self.calls.append((method, len(inputs)))
         for fault in self.faults:
             if fault.method == method:
