@@ -24,8 +24,8 @@ from integrations.models import Connection
 from integrations.providers.base import Record
 from mappings import unknown
 from mappings.compile import Rules
-from mappings.rules import Plan, pack, plan, unpack
-from sync import issues, removal, rivals
+from mappings.rules import Pair, Plan, pack, plan, unpack
+from sync import issues, oscillation, removal, rivals
 from sync.identity import Incoming, Known, Match, Step, match, read_number, waves
 from sync.models import ExternalRecord, PendingPush, RecordState
 from sync.numbers import WAITS, follow_numbers
@@ -44,7 +44,7 @@ class Applying:
 
     `counts`: outcome → number of records. `ranks`: connection id → rank. `seen` is told of every plan before it is carried
     out (a preview listens there); the contact is None where one would be created. `written` and `ended` collect the changes
-    of contacts that existed and the links that ended, for the circuit breaker.
+    of contacts that existed and the links that ended, for the circuit breaker. `frozen`: contact → fields that are not synced.
     """
 
     connection: Connection
@@ -57,6 +57,7 @@ class Applying:
     unknown: unknown.Seen = field(default_factory=Counter)
     written: list[Written] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    frozen: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
     def source(self, record: Record, *, urgent: bool = False) -> Source:
         """Where values of this record come from."""
@@ -190,6 +191,7 @@ def _load(ctx: Applying, wave: Sequence[Incoming]) -> Known:
     wanted = set(of_records.values_list("contact_id", flat=True))
     wanted |= set(Contact.objects.filter(phone_number__in=numbers).values_list("pk", flat=True))
     contacts = lock_contacts({pk for pk in wanted if pk is not None})
+    ctx.frozen = oscillation.frozen_fields(contacts)
     links = ExternalRecord.objects.filter(connection=ctx.connection, external_id__in=ids)
     of_contact = ExternalRecord.objects.filter(connection=ctx.connection, contact_id__in=contacts)
     by_id: dict[int, ExternalRecord] = {}
@@ -255,6 +257,7 @@ def _apply_matches(
     locked = {found.contact.pk: found.contact for found in matches if found.contact is not None}
     written = change_contacts(locked, edits, source=Source("crm"))
     ctx.written += written
+    oscillation.detect(written)
     changed = {row.contact.pk for row in written if row.changed} | moved
     ctx.counts["updated"] += len(changed)
     ctx.counts["unchanged"] += sum(
@@ -276,8 +279,7 @@ def _plan_match(ctx: Applying, found: Match) -> tuple[ExternalRecord, Plan]:
         link.settled, link.skipped_fields = {}, {}
     settled = unpack(link.settled)
     local = snapshot(contact) | dict.fromkeys(_values_of_loser(ctx, found))
-    over = outranked(ctx, contact)
-    made = plan(ctx.rules.fields, settled, local, record.values, outranked=over, skipped=link.skipped_fields)
+    made = plan_record(ctx, contact, settled, local, record, link.skipped_fields)
     ctx.unknown.update(unknown.seen_in(ctx.rules.fields, made, record.values))
     if ctx.seen:
         ctx.seen(record, contact, made)
@@ -292,6 +294,24 @@ def _plan_match(ctx: Applying, found: Match) -> tuple[ExternalRecord, Plan]:
     if found.incoming.number:
         link.number = found.incoming.number
     return link, made
+
+
+def plan_record(
+    ctx: Applying,
+    contact: Contact,
+    settled: Mapping[str, Pair],
+    local: Mapping[str, Value],
+    record: Record,
+    skipped: Mapping[str, str],
+) -> Plan:
+    """The plan for one contact and its record; fields that two CRMs fight over are left out, with the reason."""
+    fields, over = ctx.rules.fields, outranked(ctx, contact)
+    frozen = ctx.frozen.get(contact.pk, frozenset())
+    free = oscillation.thawed(fields, frozen) if frozen else fields
+    made = plan(free, settled, local, record.values, outranked=over, skipped=skipped)
+    if frozen:
+        made.skipped |= oscillation.reasons(fields, frozen)
+    return made
 
 
 def settle(link: ExternalRecord, made: Plan, rules: Rules, record: Record) -> None:

@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from contacts.changes import Edit, Source, change_contacts, lock_contacts
+from contacts.history import Loss, note_losses
 from contacts.models import Contact, snapshot
 from integrations.connections import fresh_schema, open_provider, record_success, refresh_schema
 from integrations.models import Connection, ConnectionStatus
@@ -22,10 +23,10 @@ from integrations.providers.base import Provider, Record, Update
 from integrations.providers.errors import ConfigError, ProviderError
 from integrations.quota import Purpose
 from mappings.compile import Rules, compile_rules
-from mappings.rules import locally_changed, plan, unpack
-from sync import breaker, create, issues, removal
+from mappings.rules import OPT_OUT, Pair, Plan, locally_changed, unpack
+from sync import breaker, create, issues, oscillation, removal
 from sync.answers import Intent, done, links_of, next_epoch, put_back, release, settle_outcomes
-from sync.apply import Applying, applying, ask, no_longer_asked, outranked, save_links, settle
+from sync.apply import Applying, applying, ask, no_longer_asked, plan_record, save_links, settle
 from sync.backoff import MAX_ATTEMPTS, next_attempt
 from sync.models import ExternalRecord, PendingPush, RecordState
 from sync.schema_drift import report_drift
@@ -157,6 +158,7 @@ def _plan_all(
     moved: list[PendingPush] = []
     with transaction.atomic():
         contacts = lock_contacts(rows)
+        ctx.frozen = oscillation.frozen_fields(contacts)
         links = links_of(ctx.connection, contacts)
         epoch = next_epoch(ctx.connection)
         edits: list[Edit] = []
@@ -178,7 +180,7 @@ def _plan_all(
             planned.append(link)
             edits += [edit] if edit else []
             intents += [intent] if intent.values else []
-        change_contacts(contacts, edits, source=Source("crm"))
+        oscillation.detect(change_contacts(contacts, edits, source=Source("crm")))
         no_longer_asked(ctx.connection, decided)
         save_links(planned, "push_epoch")
         breaker.count_pushes(ctx.connection, intents, len(ctx.ended))
@@ -191,14 +193,28 @@ def _plan_all(
 def _plan_one(
     ctx: Applying, contact: Contact, link: ExternalRecord, record: Record, row: PendingPush
 ) -> tuple[Intent, Edit | None, bool]:
-    better = outranked(ctx, contact)
-    made = plan(ctx.rules.fields, unpack(link.settled), snapshot(contact), record.values, outranked=better)
+    settled = unpack(link.settled)
+    made = plan_record(ctx, contact, settled, snapshot(contact), record, {})
+    note_losses(
+        _lost_at_link(contact, made, settled, record), label=f"{ctx.connection.name}'s value at first link"
+    )
     settle(link, made, ctx.rules, record)
     if made.pushes:
         link.fingerprint = ""
     ask(ctx.connection, contact, made)
     edit = Edit(contact.pk, made.changes, ctx.source(record, urgent=True)) if made.changes else None
     return Intent(row, link, dict(made.pushes), dict(made.settle_pushed), record.values), edit, made.asks
+
+
+def _lost_at_link(contact: Contact, made: Plan, settled: Mapping[str, Pair], record: Record) -> list[Loss]:
+    """CRM values that have never been seen here and are about to be overwritten because we outrank them."""
+    return [
+        Loss(contact.pk, field, record.values[name], pair.local)
+        for name, (key, pair) in made.settle_pushed.items()
+        if key not in settled
+        and record.values[name] is not None
+        and (field := key.removeprefix(f"{name}:")) != OPT_OUT
+    ]
 
 
 def _gone(ctx: Applying, link: ExternalRecord, record: Record | None, row: PendingPush) -> list[PendingPush]:
