@@ -8,15 +8,20 @@ from collections.abc import Callable
 import structlog
 from django.utils import timezone
 
-from activity.log import log_some
+from activity.backfill import backfill_some
+from activity.log import catch_up_all, log_some
+from activity.overdue import merge_some
 from activity.process import process_some
 from activity.prune import prune as prune_deliveries
 from crmsync.models import Heartbeat
+from sync.arming import remind as remind_to_arm
 from sync.models import WakeUp
 from sync.prune import prune as prune_sync
 from sync.pull import pull_some
 from sync.push import push_some
-from sync.runs import request_due_runs
+from sync.reconcile import request_due as request_due_reconciliations
+from sync.retries import retry_some
+from sync.runs import end_disabled, request_due_runs
 from sync.touch import drain_touched
 from sync.undo_requests import undo_some
 from sync.wake import awake, wake_anyway
@@ -28,10 +33,13 @@ STEPS: tuple[Callable[[], int], ...] = (
     process_some,
     drain_touched,
     lambda: push_some(urgent_only=True),
+    retry_some,
     log_some,
     push_some,
     undo_some,
     pull_some,
+    merge_some,
+    backfill_some,
 )
 
 
@@ -52,12 +60,16 @@ def drain() -> int:
 def sweep() -> None:
     """Every minute: queue the inbound syncs whose time has come, and wake the workers for whatever else is due."""
     Heartbeat.beat()
+    end_disabled()
+    request_due_reconciliations()
     request_due_runs()
+    remind_to_arm()
     wake_anyway()
 
 
 def prune() -> dict[str, int]:
     """Once a day: drop what is no longer needed; returns what was dropped."""
+    catch_up_all()
     dropped = {"deliveries": prune_deliveries(), **prune_sync()}
     WakeUp.objects.filter(pending=True, at__lt=timezone.now()).update(pending=False)
     log.info("pruned", **dropped)

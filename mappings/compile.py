@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from contacts.models import field_specs
@@ -102,17 +102,25 @@ class _Draft:
         self.broken_keys |= {key} if key else set()
 
 
-def compile_rules(connection: Connection) -> Rules:
-    """The rules of the connection's mappings. A mapping whose field is gone from either side lands in `broken`."""
+def compile_rules(
+    connection: Connection,
+    *,
+    inbound: Iterable[InboundMapping] | None = None,
+    outbound: Iterable[OutboundMapping] | None = None,
+) -> Rules:
+    """The rules of the connection's mappings. A mapping whose field is gone from either side lands in `broken`.
+
+    `inbound` and `outbound` stand in for the saved mappings, so that an edited one can be previewed.
+    """
     draft = _Draft(field_specs(), connection.external_fields())
     pairs: dict[tuple[str, str], tuple[InboundMapping | None, OutboundMapping | None]] = {}
-    for row in connection.inbound_mappings.all():
+    for row in connection.inbound_mappings.all() if inbound is None else inbound:
         pairs[row.external_field, row.contact_field] = (row, None)
-    for out in connection.outbound_mappings.all():
+    for out in connection.outbound_mappings.all() if outbound is None else outbound:
         key = (out.external_field, out.contact_field)
         pairs[key] = (pairs.get(key, (None, None))[0], out)
-    for (external, contact), (inbound, outbound) in pairs.items():
-        draft.add(external, contact, inbound, outbound)
+    for (external, contact), (coming, going) in pairs.items():
+        draft.add(external, contact, coming, going)
     if draft.phones:
         # Without the mapped one nobody is matched: a number from a further field might be another person's.
         for further in connection.phone_fields:

@@ -23,7 +23,7 @@ from sync.runs import mine
 log = structlog.get_logger(__name__)
 CHUNK = 200
 LEASE = timedelta(minutes=3)
-BAD_RECORDS = 20
+BAD_RECORDS, FEW = 20, 3
 _PROGRESS = ("counts", "done", "cursor", "total", "attempts", "overwrites", "listed_at")
 
 
@@ -32,7 +32,7 @@ class Taken(Exception):
 
 
 class TooManyBad(Exception):
-    """So many records broke our own code that it is not the records."""
+    """So many records, or so large a part of them, broke our own code that it is not the records."""
 
 
 def apply_page(
@@ -57,23 +57,37 @@ def apply_chunk(
 
     `done`: the page that ends with them. `counted`: whether they belong to the listing whose progress is shown.
     """
+    if _applied(run, ctx, records, done, also, counted=counted):
+        return
+    if len(records) == 1:
+        _leave_out(run, records[0], done)
+        return
+    half = len(records) // 2
+    apply_chunk(run, ctx, records[:half], also=also, counted=counted)
+    apply_chunk(run, ctx, records[half:], done=done, also=also, counted=counted)
+
+
+def _applied(
+    run: SyncRun,
+    ctx: Applying,
+    records: Sequence[Record],
+    done: Page | None,
+    also: Callable[[Sequence[Record]], None] | None,
+    *,
+    counted: bool,
+) -> bool:
+    """Whether the records were applied; False where one of them breaks our own code."""
     try:
         _apply(run, ctx, records, done, also, counted=counted)
-    except (Taken, TooManyBad, breaker.Tripped, IntegrityError, OperationalError):
+    except (Taken, breaker.Tripped, IntegrityError, OperationalError):
         raise
     except Exception:
+        if not records:
+            raise
         _restore(run)
-        log.exception(
-            "record_failed" if len(records) == 1 else "chunk_failed", run=run.pk, records=len(records)
-        )
-        if len(records) > 1:
-            half = len(records) // 2
-            apply_chunk(run, ctx, records[:half], also=also, counted=counted)
-            apply_chunk(run, ctx, records[half:], done=done, also=also, counted=counted)
-        elif not records or run.counts.get("failed", 0) >= BAD_RECORDS:
-            raise TooManyBad from None
-        else:
-            _leave_out(run, records[0], done)
+        log.exception("records_broke", run=run.pk, records=len(records))
+        return False
+    return True
 
 
 def _apply(
@@ -127,6 +141,9 @@ def _restore(run: SyncRun) -> None:
 
 
 def _leave_out(run: SyncRun, record: Record, done: Page | None) -> None:
+    failed = run.counts.get("failed", 0) + 1
+    if failed > BAD_RECORDS or (failed > FEW and failed * 2 > run.done + 1):
+        raise TooManyBad
     until = timezone.now() + LEASE
     with transaction.atomic():
         issues.report(run.connection, "record_failed", external_id=record.external_id, count=1)
