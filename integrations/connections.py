@@ -80,7 +80,7 @@ def test_connection(connection: Connection) -> bool:
     try:
         with open_provider(connection) as provider:
             account = provider.check()
-            _store_schema(connection, provider)
+            store_schema(connection, provider)
     except ProviderError as error:
         record_failure(connection, error, checked=True)
         return False
@@ -101,13 +101,13 @@ test_connection.__test__ = False  # type: ignore[attr-defined]  # a verb of the 
 def refresh_schema(connection: Connection) -> None:
     """Read the CRM's contact fields anew into the cache. Raises ProviderError."""
     with open_provider(connection, Purpose.SCHEMA) as provider:
-        _store_schema(connection, provider)
+        store_schema(connection, provider)
 
 
 def fresh_schema(connection: Connection, provider: Provider) -> None:
     """Refresh the cached schema when it is missing or a day old. Raises ProviderError."""
     if connection.schema_at is None or connection.schema_at < timezone.now() - SCHEMA_AGE:
-        _store_schema(connection, provider)
+        store_schema(connection, provider)
 
 
 def expire_schema(connection: Connection) -> None:
@@ -173,7 +173,8 @@ def record_failure(connection: Connection, error: ProviderError, *, checked: boo
         _write(connection, status_reason=error.message[:300])
 
 
-def _store_schema(connection: Connection, provider: Provider) -> None:
+def store_schema(connection: Connection, provider: Provider) -> None:
+    """Read the schema through an open provider into the cache. Raises ProviderError."""
     rows = [dump_field(field) for field in sorted(provider.fields(), key=lambda field: field.label.lower())]
     _write(connection, schema=rows, schema_at=timezone.now())
 

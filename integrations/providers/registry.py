@@ -44,7 +44,8 @@ class ProviderEntry:
 
     `other_credentials`: further complete sets, of which the one that is filled in is used. `asked` describes each
     credential. `address` is "module:function", which raises ConfigError for an address that is not the CRM's.
-    `rates` by kind of call ("search", else ""); `shared_by` names the credential whose limit it is.
+    `rates` by kind of call ("search", else ""); `shared_by` names the credential whose limit it is. `names_itself`:
+    required fields that the provider fills when nothing else does.
     """
 
     label: str
@@ -58,6 +59,7 @@ class ProviderEntry:
     needs_address: bool = False
     rates: Mapping[str, Rate] = field(default_factory=dict)
     shared_by: str = ""
+    names_itself: tuple[str, ...] = ()
 
     def build(self, setup: Setup) -> Provider:
         """A provider for one connection. Vendor libraries are loaded only here."""
@@ -143,6 +145,7 @@ PROVIDERS: dict[str, ProviderEntry] = {
         url_help="Your My Domain address, like https://acme.my.salesforce.com.",
         address="integrations.providers.salesforce_address:org_address",
         needs_address=True,
+        names_itself=("LastName",),
     ),
     "hubspot": ProviderEntry(
         label="HubSpot",
