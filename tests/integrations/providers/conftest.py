@@ -1,11 +1,12 @@
 """The benches as fixtures."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.integrations.providers.crms import Crm, FakeBench, HubSpotBench, SalesforceBench
+from tests.integrations.providers.crms import Crm, FakeBench, HubSpotBench, SalesforceBench, SandboxBench
 
 
 @pytest.fixture
@@ -24,10 +25,13 @@ def hubspot(sandbox: Any) -> Iterator[HubSpotBench]:
     bench.close()
 
 
-@pytest.fixture(params=["fake", "salesforce", "hubspot"])
+@pytest.fixture(params=["fake", "salesforce", "hubspot", "hubspot-2026-09", "hubspot-v3"])
 def crm(request: pytest.FixtureRequest) -> Crm:
-    """Each CRM in turn."""
+    """Each CRM in turn, HubSpot in each of its API versions."""
     if request.param == "fake":
         return FakeBench()
-    bench: Crm = request.getfixturevalue(request.param)
+    system, _, version = request.param.partition("-")
+    bench: SandboxBench = request.getfixturevalue(system)
+    if version:
+        bench.setup = replace(bench.setup, options={"api_version": version})
     return bench

@@ -143,7 +143,7 @@ class SandboxBench:
         self._made: list[Provider] = []
 
     def provider(self, **options: str) -> Provider:
-        return self.made(replace(self.setup, options=options))
+        return self.made(replace(self.setup, options={**self.setup.options, **options}))
 
     def made(self, setup: Setup) -> Provider:
         provider: Provider = self._build(setup)
