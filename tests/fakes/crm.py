@@ -45,7 +45,7 @@ class Fault:
 
 
 @dataclass
-class Meanwhile:
+class Interruption:
     """Something that happens in the middle of a call of `method`: before the CRM does it, or `after`, before we hear of it."""
 
     method: str
@@ -79,7 +79,7 @@ class FakeCrm:
     def __post_init__(self) -> None:
         self._ids = itertools.count(1)
         self._born: dict[str, datetime] = {}
-        self._meanwhile: list[Meanwhile] = []
+        self._amid: list[Interruption] = []
 
     # What the CRM's users do
 
@@ -153,16 +153,16 @@ class FakeCrm:
         """Let calls of `method` fail; with `applied` the work is done and only the answer lost."""
         self.faults.append(Fault(method, error, times, applied, skip))
 
-    def meanwhile(
+    def amid(
         self, method: str, action: Callable[[], object], *, after: bool = False, skip: int = 0
     ) -> None:
         """Let something happen once during a call of `method`, for example a person's edit after a page was read."""
-        self._meanwhile.append(Meanwhile(method, action, after, skip))
+        self._amid.append(Interruption(method, action, after, skip))
 
     def heal(self) -> None:
         """No more faults or interruptions."""
         self.faults.clear()
-        self._meanwhile.clear()
+        self._amid.clear()
 
     # What tests look at
 
@@ -186,11 +186,11 @@ class FakeCrm:
 
     def happen(self, method: str, *, after: bool) -> None:
         """Whatever was to happen during this call."""
-        for one in [one for one in self._meanwhile if (one.method, one.after) == (method, after)]:
+        for one in [one for one in self._amid if (one.method, one.after) == (method, after)]:
             if one.skip:
                 one.skip -= 1
             else:
-                self._meanwhile.remove(one)
+                self._amid.remove(one)
                 one.action()
 
     def searchable(self) -> list[Record]:

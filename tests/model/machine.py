@@ -184,12 +184,12 @@ class SyncMachine(RuleBasedStateMachine):
     ) -> None:
         """Somebody edits, here or there, while a CRM is being read."""
         if here:
-            self.world.crms[name].meanwhile(
+            self.world.crms[name].amid(
                 method, lambda: self.person_edits_now(place, field, choice), after=after
             )
         elif not (method == "read" and after):
             # Between the read of a push and its write is the window that is documented as open.
-            self.world.crms[name].meanwhile(
+            self.world.crms[name].amid(
                 method, lambda: self.crm_edits_now(name, place, field, choice), after=after
             )
 

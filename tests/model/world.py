@@ -119,7 +119,7 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.connections: dict[str, Connection] = {}
         self.quiet = Quiet()
-        self.late: list[Callable[[], None]] = []
+        self.late: list[Callable[[], object]] = []
         self.writes: dict[tuple[int, str], list[tuple[str, Value]]] = defaultdict(list)
         self.unsure: set[int] = set()
         self.unsure_fields: set[str] = set()
@@ -135,6 +135,9 @@ class World:
 
     def begin(self, accounts: Mapping[str, Account]) -> None:
         """An empty contact book and two empty CRMs with these settings."""
+        if database.vendor == "postgresql":
+            with database.cursor() as cursor:  # nobody minds if the machine loses power
+                cursor.execute("SET synchronous_commit TO off")
         empty_tables()
         self.accounts = dict(accounts)
         for name, kind in CUSTOM.items():
@@ -191,7 +194,9 @@ class World:
 
     def crm_create(self, name: str, number: str | None, values: Mapping[str, Value]) -> str:
         """A new record, perhaps with a number that others have."""
-        external_id = self.crms[name].add(last_name="Unknown", phone=number, **self._named(values))
+        named = {BY_CONTACT_FIELD[field].external.name: value for field, value in values.items()}
+        external_id = self.crms[name].add(last_name="Unknown", phone=number, **named)
+        self.edited_there |= {(name, external_id, external) for external in named}
         self._same_number(number)
         return external_id
 
@@ -200,15 +205,19 @@ class World:
     ) -> None:
         """A user of the CRM changes a field; `late`: the stamp is taken now, and seen only when it is committed."""
         external = BY_CONTACT_FIELD[field_name].external.name
-        crm = self.crms[name]
-        if late:
-            self.late.append(crm.edit_late(external_id, **{external: value}))
-        else:
-            crm.edit(external_id, **{external: value})
         self.edited_there.add((name, external_id, external))
-        contact = self.quiet.links.get((name, external_id))
-        if contact is not None:
-            self.writes[contact, field_name].append((name, value))
+
+        def known() -> None:
+            contact = self.quiet.links.get((name, external_id))
+            if contact is not None:
+                self.writes[contact, field_name].append((name, value))
+
+        if late:
+            commit = self.crms[name].edit_late(external_id, **{external: value})
+            self.late.append(lambda: (commit(), known()))
+        else:
+            self.crms[name].edit(external_id, **{external: value})
+            known()
 
     def crm_phone(self, name: str, external_id: str, number: str | None) -> None:
         """A user of the CRM changes the phone number."""
@@ -238,9 +247,6 @@ class World:
         self._unsure_record(name, winner)
         self._unsure_record(name, loser)
         self.crms[name].merge(winner, loser)
-
-    def _named(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        return {BY_CONTACT_FIELD[name].external.name: value for name, value in values.items()}
 
     def _unsure_record(self, name: str, external_id: str) -> None:
         """From here on the oracle does not foretell what becomes of the record's contact, or of those with its number."""
