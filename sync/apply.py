@@ -15,6 +15,7 @@ from typing import Any
 from django.db import IntegrityError
 from django.utils import timezone
 
+from contacts.archive import bring_back
 from contacts.changes import Edit, Source, Written, change_contacts, create_contacts, lock_contacts
 from contacts.history import Loss, note_losses
 from contacts.models import Contact, snapshot
@@ -45,6 +46,7 @@ class Applying:
     `counts`: outcome → number of records. `ranks`: connection id → rank. `seen` is told of every plan before it is carried
     out (a preview listens there); the contact is None where one would be created. `written` and `ended` collect the changes
     of contacts that existed and the links that ended, for the circuit breaker. `frozen`: contact → fields that are not synced.
+    `chunk` and `held`: how many records were applied at once and how long that took, for the size of the next chunk.
     """
 
     connection: Connection
@@ -57,6 +59,8 @@ class Applying:
     unknown: unknown.Seen = field(default_factory=Counter)
     written: list[Written] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    chunk: int = 0
+    held: float = 0.0
     frozen: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
     def source(self, record: Record, *, urgent: bool = False) -> Source:
@@ -266,6 +270,8 @@ def _apply_matches(
         if found.step is Step.KEEP and found.contact and found.contact.pk not in changed
     )
     no_longer_asked(ctx.connection, decided)
+    # A record that has come to life, or a new one, is reason enough to take its contact back.
+    bring_back([one.contact.pk for one in matches if one.contact and one.step in {Step.LINK, Step.TAKE_OVER}])
     # The plan has seen what is to be pushed, which the contact alone may not show: an opt-out cleared in the CRM.
     want_pushes(ctx.connection, pushes, reread=True)
     return links

@@ -6,6 +6,7 @@ no other. A chunk that would overwrite too much is rolled back (see sync.breaker
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -21,7 +22,8 @@ from sync.models import RunState, SyncIssue, SyncRun
 from sync.runs import mine
 
 log = structlog.get_logger(__name__)
-CHUNK = 200
+CHUNK, SMALLEST = 200, 25
+HOLD = 0.05
 LEASE = timedelta(minutes=3)
 BAD_RECORDS, FEW = 20, 3
 _PROGRESS = ("counts", "done", "cursor", "total", "attempts", "overwrites", "listed_at")
@@ -38,10 +40,25 @@ class TooManyBad(Exception):
 def apply_page(
     run: SyncRun, ctx: Applying, page: Page, also: Callable[[Sequence[Record]], None] | None
 ) -> None:
-    """Apply a page in chunks; its cursor is stored with the last one. `also` runs in each chunk's transaction."""
-    chunks = [page.records[i : i + CHUNK] for i in range(0, len(page.records), CHUNK)] or [[]]
-    for number, chunk in enumerate(chunks, 1):
-        apply_chunk(run, ctx, chunk, done=page if number == len(chunks) else None, also=also)
+    """Apply a page in chunks; its cursor is stored with the last one. `also` runs in each chunk's transaction.
+
+    A chunk is as large as fits into about HOLD seconds on this machine: others wait for its locks.
+    """
+    start, size = 0, min(CHUNK, ctx.chunk or CHUNK)
+    while True:
+        chunk = page.records[start : start + size]
+        start += size
+        last = start >= len(page.records)
+        apply_chunk(run, ctx, chunk, done=page if last else None, also=also)
+        if len(chunk) == size:
+            size = ctx.chunk = _fitting(size, ctx.held)
+        if last:
+            return
+
+
+def _fitting(size: int, held: float) -> int:
+    wanted = int(size * HOLD / max(held, 0.001))
+    return max(min(wanted, size * 2, CHUNK), size // 2, min(SMALLEST, CHUNK))
 
 
 def apply_chunk(
@@ -104,11 +121,13 @@ def _apply(
         until = timezone.now() + LEASE
         try:
             with transaction.atomic():
+                began = time.perf_counter()
                 apply_records(ctx, records)
                 breaker.count_chunk(run, ctx)
                 if also:
                     also(records)
                 _progress(run, ctx.counts, len(records) if counted else 0, done, until)
+            ctx.held = time.perf_counter() - began
             run.claimed_until = until
             return
         except (IntegrityError, OperationalError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -180,7 +181,7 @@ def _pages(run: SyncRun, provider: Provider, rules: Rules, until: float, *, yiel
             return False
         if time.monotonic() > until or (yields and called()):
             return False
-        ctx = applying(run.connection, rules, run.ref)
+        ctx = replace(applying(run.connection, rules, run.ref), chunk=ctx.chunk)
     raise ProviderError("The listing ended without a last page.", code="no_last_page")
 
 
