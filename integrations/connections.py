@@ -90,8 +90,8 @@ def test_connection(connection: Connection) -> bool:
         web_base=account.web_base[:255],
         checked_at=timezone.now(),
     )
+    connection.refresh_from_db()  # an error that another process has recorded is over, too
     record_success(connection)
-    connection.refresh_from_db()
     return True
 
 

@@ -153,7 +153,7 @@ def test_a_worker_killed_between_the_creation_and_its_note_leaves_no_second_reco
     def kill() -> None:
         raise Killed
 
-    crm.meanwhile["create"].append(kill)
+    crm.then["create"].append(kill)
     want_record(connection, caller)
     with pytest.raises(Killed):
         push()
@@ -168,7 +168,7 @@ def test_a_pull_that_sees_the_new_record_first_adopts_it(
     connection: Connection, crm: LiveCrm, caller: Contact
 ) -> None:
     """Row 9: the listing shows the record before the answer to its creation is noted."""
-    crm.meanwhile["create"].append(lambda: pull(connection))
+    crm.then["create"].append(lambda: pull(connection))
     want_record(connection, caller)
     push()
     assert len(crm.live()) == ExternalRecord.objects.count() == 1
@@ -181,7 +181,7 @@ def test_a_pull_that_sees_the_new_record_first_adopts_it(
 def test_an_edit_while_the_record_is_made_follows(
     connection: Connection, crm: LiveCrm, caller: Contact
 ) -> None:
-    crm.meanwhile["create"].append(lambda: edit(plan="Enterprise"))
+    crm.then["create"].append(lambda: edit(plan="Enterprise"))
     want_record(connection, caller)
     push()
     (record,) = crm.live()

@@ -231,7 +231,7 @@ def test_a_linked_record_without_number_and_a_newcomer_with_it_in_one_page(
     first = crm.add(last_name="First", phone=ADA)
     for number in (GRACE, LINUS, MARGARET):
         crm.add(last_name="Other", phone=number)
-    crm.meanwhile["changes"].append(
+    crm.then["changes"].append(
         steps(lambda: crm.edit(first, phone=None), lambda: crm.add(last_name="Second", phone=ADA))
     )
     pull(connection)

@@ -268,12 +268,12 @@ def test_an_edit_between_reading_and_writing_is_not_lost(
 ) -> None:
     """A person types while the page is under way: another field stays, the same field is a conflict on record."""
     crm.edit(linked, plan="Pro")
-    crm.meanwhile["changes"].append(lambda: edit(notes="Typed meanwhile."))
+    crm.then["changes"].append(lambda: edit(notes="Typed meanwhile."))
     run = pull(connection)
     assert contact().custom_fields == {"plan": "Pro", "notes": "Typed meanwhile."}
     assert "conflicts" not in run.counts
     crm.edit(linked, plan="Starter")
-    crm.meanwhile["changes"].append(lambda: edit(plan="Enterprise"))
+    crm.then["changes"].append(lambda: edit(plan="Enterprise"))
     run = pull(connection)
     assert run.counts["conflicts"] == 1
     assert contact().custom_fields["plan"] == "Starter"

@@ -134,7 +134,7 @@ def test_a_conflict_found_by_the_push_follows_the_policy(crm: LiveCrm, linked: s
 @pytest.mark.parametrize("moment", ["read", "update"])
 def test_an_edit_during_a_push_is_pushed_again(crm: LiveCrm, linked: str, moment: str) -> None:
     edit(plan="Pro")
-    crm.meanwhile[moment].append(steps(lambda: edit(plan="Enterprise"), drain_touched))
+    crm.then[moment].append(steps(lambda: edit(plan="Enterprise"), drain_touched))
     push()
     assert crm.value(linked, "plan") == "Enterprise"
     assert contact().custom_fields["plan"] == "Enterprise"
@@ -404,7 +404,7 @@ def test_an_edit_after_nine_failures_starts_anew(crm: LiveCrm, linked: str) -> N
     drain_touched()
     PendingPush.objects.update(attempts=9)
     crm.fail("update", Transient("Unreachable."))
-    crm.meanwhile["read"].append(steps(lambda: edit(plan="Starter"), drain_touched))
+    crm.then["read"].append(steps(lambda: edit(plan="Starter"), drain_touched))
     push()
     assert crm.value(linked, "plan") == "Starter"
     assert waiting() == []
@@ -433,7 +433,7 @@ def test_a_bug_of_ours_is_loud_and_loses_nothing(crm: LiveCrm, linked: str) -> N
     def break_down() -> None:
         raise ZeroDivisionError
 
-    crm.meanwhile["read"].append(break_down)
+    crm.then["read"].append(break_down)
     drain_touched()
     with pytest.raises(ZeroDivisionError):
         push_some()
@@ -465,7 +465,7 @@ def test_a_record_deleted_in_the_crm_ends_the_push(crm: LiveCrm, linked: str, se
     if seen == "by the read":
         crm.delete(linked)
     else:
-        crm.meanwhile["read"].append(lambda: crm.delete(linked))
+        crm.then["read"].append(lambda: crm.delete(linked))
     push()
     for attempt in range(1, 4):
         with later(minutes=attempt):
@@ -495,7 +495,7 @@ def test_a_merge_followed_between_read_and_write_is_no_deletion(fields: None, cr
     winner = crm.add(last_name="King")
     sync(connection)
     edit(plan="Pro")
-    crm.meanwhile["read"].append(steps(lambda: crm.merge(winner, ada), lambda: follow(connection)))
+    crm.then["read"].append(steps(lambda: crm.merge(winner, ada), lambda: follow(connection)))
     push()
     assert contact().custom_fields["plan"] == "Pro"
     assert link(winner).contact == contact()
@@ -515,7 +515,7 @@ def test_a_page_older_than_a_push_does_not_bring_the_old_value_back(
     """Row 3: the page was read before the push and is applied after it."""
     crm.touch(linked)
     edit(plan="Pro")
-    crm.meanwhile["changes"].append(lambda: push())
+    crm.then["changes"].append(lambda: push())
     run = pull(connection)
     assert run.counts["left_to_push"] == 1
     push()
@@ -532,7 +532,7 @@ def test_what_a_page_left_to_a_push_is_read_by_it(connection: Connection, crm: L
 
     crm.touch(linked)
     edit(plan="Pro")
-    crm.meanwhile["changes"].append(push_then_edit)
+    crm.then["changes"].append(push_then_edit)
     run = pull(connection)
     assert run.counts["left_to_push"] == 1
     crm.advance(hours=1)  # no overlap shows it again
@@ -550,7 +550,7 @@ def test_a_push_in_hand_while_a_page_is_applied_reads_what_the_page_had(
         assert pull(connection).counts["left_to_push"] == 1
         crm.advance(hours=1)
 
-    crm.meanwhile["read"].append(pull_a_newer_edit)
+    crm.then["read"].append(pull_a_newer_edit)
     push()
     assert contact().custom_fields == {"plan": "Pro", "notes": "After the push had read."}
     assert crm.value(linked, "plan") == "Pro"

@@ -156,7 +156,7 @@ def test_records_linked_while_the_listing_was_read_are_left_alone(
     connection: Connection, crm: LiveCrm, many: list[str]
 ) -> None:
     run = request_run(connection, reconcile=True)
-    crm.meanwhile["changes"].append(
+    crm.then["changes"].append(
         lambda: ExternalRecord.objects.create(connection=connection, external_id="R999999", state="linked")
     )
     run_now(run)
@@ -248,7 +248,7 @@ def test_36_mappings_changed_during_the_backfill_are_offered_again(
     connection: Connection, crm: LiveCrm, many: list[str]
 ) -> None:
     CustomField.objects.create(name="second_number", type="string")
-    crm.meanwhile["changes"].append(
+    crm.then["changes"].append(
         lambda: InboundMapping.objects.create(
             connection=connection, external_field="mobile", contact_field="second_number"
         )

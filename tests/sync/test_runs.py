@@ -99,7 +99,7 @@ def test_the_cursor_is_stored_with_its_page_and_never_before(connection: Connect
 def test_a_killed_run_resumes_at_its_last_page(connection: Connection, crm: LiveCrm) -> None:
     """Row 32: its lease runs out, another worker goes on, and no page is read twice."""
     fill(crm)
-    crm.meanwhile["changes"] += [lambda: None, kill]
+    crm.then["changes"] += [lambda: None, kill]
     run = request_run(connection)
     with pytest.raises(Killed):
         work_on(run)
@@ -125,7 +125,7 @@ def test_a_worker_that_lost_its_lease_leaves_the_run_alone(connection: Connectio
         awake()
         assert pull_some() == 1
 
-    crm.meanwhile["changes"] += [lambda: None, finish_elsewhere]
+    crm.then["changes"] += [lambda: None, finish_elsewhere]
     assert work_on(run)
     run.refresh_from_db()
     assert (run.state, run.done, run.counts["created"]) == (RunState.SUCCEEDED, 9, 9)
@@ -135,7 +135,7 @@ def test_a_worker_that_lost_its_lease_leaves_the_run_alone(connection: Connectio
 def test_a_run_that_a_person_cancelled_stays_cancelled(connection: Connection, crm: LiveCrm) -> None:
     fill(crm)
     run = request_run(connection)
-    crm.meanwhile["changes"] += [lambda: None, lambda: SyncRun.objects.update(state=RunState.CANCELLED)]
+    crm.then["changes"] += [lambda: None, lambda: SyncRun.objects.update(state=RunState.CANCELLED)]
     work_on(run)
     run.refresh_from_db()
     assert (run.state, run.done) == (RunState.CANCELLED, 3)
@@ -249,7 +249,7 @@ def test_a_run_that_had_done_something_is_called_partly_done(
 
 def test_a_bug_of_ours_is_loud_and_names_no_secret(connection: Connection, crm: LiveCrm) -> None:
     fill(crm)
-    crm.meanwhile["changes"].append(lambda: 1 // 0)
+    crm.then["changes"].append(lambda: 1 // 0)
     run = request_run(connection)
     with pytest.raises(ZeroDivisionError):
         work_on(run)
@@ -279,7 +279,7 @@ def test_a_long_run_gives_way_to_whoever_calls(connection: Connection, crm: Live
     fill(crm)
     run = request_run(connection)
     awake()
-    crm.meanwhile["changes"].append(wake)
+    crm.then["changes"].append(wake)
     assert pull_some() == 1
     run.refresh_from_db()
     assert (run.done, run.claimed_until) == (3, None)

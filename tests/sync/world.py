@@ -44,16 +44,16 @@ FIELDS = {
 
 @dataclass
 class LiveCrm(FakeCrm):
-    """`meanwhile[method]`: what happens in the CRM or here right after that call was answered, once each, in order."""
+    """`then[method]`: what happens in the CRM or here right after that call was answered, once each, in order."""
 
-    meanwhile: dict[str, list[Callable[[], object]]] = field(default_factory=lambda: defaultdict(list))
+    then: dict[str, list[Callable[[], object]]] = field(default_factory=lambda: defaultdict(list))
     unsearchable: set[str] = field(default_factory=set)
     sent: list[Update] = field(default_factory=list)
 
     def after(self, method: str) -> None:
         """Let the next thing happen."""
-        if self.meanwhile[method]:
-            self.meanwhile[method].pop(0)()
+        if self.then[method]:
+            self.then[method].pop(0)()
 
 
 class LiveProvider(FakeProvider):
