@@ -16,6 +16,7 @@ from django.utils import timezone
 from activity import log, receive
 from activity.models import Conversation, WebhookDelivery
 from activity.reading import ANALYZED, ENDED, INBOUND, STAGES, Event, Unused, facts, fold, read_event
+from contacts.archive import bring_back
 from contacts.changes import Source, find_or_create
 from contacts.models import Contact
 from contacts.phone import BadPhone, to_e164
@@ -143,6 +144,7 @@ def _count(conversation: Conversation) -> None:
     counted = Conversation.objects.filter(contact=conversation.contact_id, counted=True)
     latest = counted.aggregate(latest=Max(Coalesce("started_at", "ended_at", "created_at")))["latest"]
     contact = Contact.objects.filter(pk=conversation.contact_id or 0)
+    bring_back([conversation.contact_id or 0])
     contact.update(conversation_count=F("conversation_count") + 1)
     contact.filter(Q(last_conversation_at=None) | Q(last_conversation_at__lt=latest)).update(
         last_conversation_at=latest

@@ -39,8 +39,11 @@ def create_records(
     if not ready or rules.create_phone is None:
         return
     contacts = Contact.objects.in_bulk([link.contact_id for link in ready if link.contact_id])
-    ready = [link for link in ready if link.contact_id in contacts]
-    numbers = [contact.phone_number for contact in contacts.values()]
+    _let_go([link for link in ready if link.contact_id in contacts and contacts[link.contact_id].archived_at])
+    ready = [link for link in ready if link.contact_id in contacts and link.pk]
+    if not ready:
+        return
+    numbers = [contacts[link.contact_id or 0].phone_number for link in ready]
     ctx = applying(connection, rules, "")
     found = provider.find_by_phone(numbers, rules.external_names, rules.phone_fields)
     missing = []
@@ -53,6 +56,13 @@ def create_records(
         elif not found.get(contact.phone_number):
             missing.append(link)
     _send(connection, provider, rules, missing)
+
+
+def _let_go(links: Sequence[ExternalRecord]) -> None:
+    """An archived contact needs no record; one whose creation was sent stays, so that the record is found."""
+    for link in links:
+        if link.create_sent_at is None:
+            link.delete()
 
 
 def _in_doubt(link: ExternalRecord) -> bool:

@@ -19,9 +19,13 @@ def link_for(connection: Connection, contact: Contact) -> ExternalRecord | None:
 
 
 def want_record(connection: Connection, contact: Contact) -> None:
-    """Reserve the creation of a CRM record for a contact that has none, exactly once however often it is asked."""
+    """Reserve the creation of a CRM record for a contact that has none, exactly once however often it is asked.
+
+    An archived contact gets none.
+    """
     with transaction.atomic():
-        if contact.pk not in lock_contacts([contact.pk]):
+        locked = lock_contacts([contact.pk]).get(contact.pk)
+        if locked is None or locked.archived_at:
             return
         if not ExternalRecord.objects.filter(connection=connection, contact=contact).exists():
             ExternalRecord.objects.create(connection=connection, contact=contact, state=RecordState.CREATING)

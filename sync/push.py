@@ -143,6 +143,8 @@ def _to_read(
     contacts = Contact.objects.in_bulk(linked)
 
     def wanted(pk: int, link: ExternalRecord) -> bool:
+        if contacts[pk].archived_at:
+            return False
         again = rows[pk].version >= READ_ANYWAY
         return again or locally_changed(rules.fields, unpack(link.settled), snapshot(contacts[pk]))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.utils import timezone
-
+from contacts.archive import archive
 from contacts.changes import lock_contacts
 from contacts.models import Contact, ContactAlias
 from integrations.models import DeletePolicy
@@ -29,11 +28,11 @@ class Ended:
 
 def follow(ctx: Applying, records: Sequence[Record]) -> None:
     """Carry out the merges and deletes that a page of records tells of."""
-    merges = {
-        record.external_id: record.merged_into for record in records if record.deleted and record.merged_into
+    merges: dict[str, str | None] = {
+        loser: record.external_id for record in records if not record.deleted for loser in record.merged_ids
     }
     merges |= {
-        loser: record.external_id for record in records if not record.deleted for loser in record.merged_ids
+        record.external_id: record.merged_into for record in records if record.deleted and record.merged_into
     }
     deleted = {r.external_id: r for r in records if r.deleted and r.external_id not in merges}
     ids = [*merges, *(winner for winner in merges.values() if winner), *deleted]
@@ -43,12 +42,25 @@ def follow(ctx: Applying, records: Sequence[Record]) -> None:
         return
     lock_contacts({pk for pk in known if pk})
     links = {row.external_id: row for row in rows.all()}
-    for loser, winner in merges.items():
+    for loser, winner in _nearest_first(merges):
         if loser in links and winner and links[loser].state != RecordState.GONE:
             relink(ctx, links, loser, winner)
     for external_id, record in deleted.items():
         if external_id in links and links[external_id].state != RecordState.GONE:
             bury(ctx, links[external_id], record)
+
+
+def _nearest_first(merges: Mapping[str, str | None]) -> list[tuple[str, str | None]]:
+    """Each merged record with the one at the end of its chain; where two are linked, the last winner's link stays."""
+    chains: list[tuple[int, str, str | None]] = []
+    for loser in merges:
+        passed = [loser]
+        winner = merges[loser]
+        while winner is not None and winner in merges and winner not in passed:
+            passed.append(winner)
+            winner = merges[winner]
+        chains.append((len(passed), loser, winner))
+    return [(loser, winner) for _, loser, winner in sorted(chains, key=lambda chain: chain[0])]
 
 
 def relink(ctx: Applying, links: dict[str | None, ExternalRecord], loser: str, winner: str) -> None:
@@ -87,7 +99,7 @@ def bury(ctx: Applying, link: ExternalRecord, record: Record | None) -> None:
     if ctx.connection.delete_policy == DeletePolicy.DELETE:
         Contact.objects.filter(pk=contact_id).delete()
     elif ctx.connection.delete_policy == DeletePolicy.ARCHIVE:
-        Contact.objects.filter(pk=contact_id).update(archived_at=timezone.now(), updated_at=timezone.now())
+        archive([contact_id])
 
 
 def _held_elsewhere(contact_id: int) -> bool:

@@ -82,7 +82,9 @@ def _want_changed(connection: Connection, rules: Rules, urgent: dict[int, bool])
     contacts: dict[int, Contact] = Contact.objects.in_bulk(urgent)
     for link in links.only("contact_id", "settled"):
         contact = contacts.get(link.contact_id or 0)
-        if contact and locally_changed(rules.fields, unpack(link.settled), snapshot(contact)):
+        if contact is None or contact.archived_at:
+            continue  # one that is brought back is touched then
+        if locally_changed(rules.fields, unpack(link.settled), snapshot(contact)):
             changed[urgent[contact.pk]].append(contact.pk)
     for is_urgent, ids in changed.items():
         want_pushes(connection, ids, urgent=is_urgent)
