@@ -74,7 +74,7 @@ def _apply_one(
 ) -> None:
     spec = field_specs().get(mapping.contact_field)
     try:
-        new = _fitting(mapping, spec, raw)
+        new = fitting(mapping, spec, raw)
     except DoesNotFit as error:
         ledger.record(conversation, mapping, Outcome.SKIPPED, str(error))
         return
@@ -84,7 +84,7 @@ def _apply_one(
         _write(conversation, mapping, new)
 
 
-def _fitting(mapping: AnalysisMapping, spec: FieldSpec | None, raw: Any) -> Value:
+def fitting(mapping: AnalysisMapping, spec: FieldSpec | None, raw: Any) -> Value:
     """The value in the field's own form. Raises DoesNotFit, whose text is the reason that people read."""
     if spec is None:
         raise DoesNotFit("unknown_field", "There is no such contact field any more.")

@@ -66,11 +66,52 @@ def bring_up_to_date(conversation: Conversation) -> None:
 
 def retry(entries: QuerySet[ActivityEntry]) -> int:
     """Have parked and waiting entries tried again now, as a person asked."""
-    stuck = entries.filter(state__in=[State.PARKED, State.WAITING, State.PENDING])
+    stuck = entries.filter(state__in=[State.PARKED, State.WAITING, State.PENDING, State.EXPIRED])
     count = stuck.update(state=State.PENDING, attempts=0, due_at=timezone.now(), contact_external_id="")
     if count:
         wake()
     return count
+
+
+def catch_up(connection: Connection) -> int:
+    """Have conversations logged that came before the connection wanted them, oldest first; returns how many.
+
+    Only those within CRMSYNC_LOG_AGE_DAYS. Walks back along the primary key, so it costs by that age alone.
+    """
+    cutoff, last, missing = oldest(), None, []
+    while True:
+        rows = Conversation.objects.filter(created_at__gte=cutoff) if cutoff else Conversation.objects.all()
+        rows = rows.filter(pk__lt=last) if last else rows
+        chunk = list(rows.order_by("-pk")[:SWEEP].values_list("pk", flat=True))
+        if not chunk:
+            break
+        known = ActivityEntry.objects.filter(conversation=OuterRef("pk"), connection=connection)
+        wanted = Conversation.objects.filter(pk__in=chunk, ended=True, contact__isnull=False)
+        missing += list(wanted.filter(~Exists(known)).defer("payload", "transcript"))
+        last = chunk[-1]
+    missing.sort(key=lambda conversation: (conversation.moment, conversation.pk))
+    now = timezone.now()
+    entries = [
+        ActivityEntry(conversation=one, connection=connection, kind=kind_of(one), due_at=now)
+        for one in missing
+    ]
+    ActivityEntry.objects.bulk_create(entries, ignore_conflicts=True, batch_size=SWEEP)
+    if entries:
+        wake()
+    return len(entries)
+
+
+def catch_up_all() -> int:
+    """Once a day, for every connection that wants conversations; returns how many are logged afterwards."""
+    return sum(
+        catch_up(one) for one in Connection.objects.filter(enabled=True, sync_conversation_activity=True)
+    )
+
+
+def oldest() -> datetime | None:
+    """Conversations that came before this moment are not logged any more; None: there is no such limit."""
+    days = settings.CRMSYNC_LOG_AGE_DAYS
+    return timezone.now() - timedelta(days=days) if days else None
 
 
 def log_some() -> int:
@@ -173,9 +214,18 @@ def _with_records(connection: Connection, entries: Sequence[ActivityEntry], unti
         for entry in entries
     ]
     for one in held:
-        if not one.record and not one.unsure:
+        if _too_old(one):
+            one.finish(state=State.EXPIRED, note=f"Older than {settings.CRMSYNC_LOG_AGE_DAYS} days.")
+        elif not one.record and not one.unsure:
             _wait_for_record(connection, one)
-    return [one for one in held if one.record or one.unsure]
+    return [one for one in held if not one.finished]
+
+
+def _too_old(one: Held) -> bool:
+    """Whether it came too long ago to be logged now; what is in the CRM, or may be, is still seen to."""
+    cutoff = oldest()
+    fresh = cutoff is None or one.entry.conversation.created_at >= cutoff
+    return not fresh and not one.unsure and not one.entry.external_id
 
 
 def _wait_for_record(connection: Connection, one: Held) -> None:

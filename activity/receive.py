@@ -78,6 +78,11 @@ def conversation_key(document: Mapping[str, Any]) -> str:
     return ""
 
 
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """One spelling of a document, so that the same content is known again however it was written."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 def posted(document: Mapping[str, Any], body: bytes, headers: Mapping[str, str]) -> Received:
     """The frame of a conversation in neutral form, which has been checked."""
     kept = {name: headers[name][:500] for name in KEPT_HEADERS if name in headers}

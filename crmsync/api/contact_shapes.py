@@ -10,12 +10,13 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from contacts.models import Contact, ContactTag, field_specs
-from contacts.values import BUILT_IN, DoesNotFit, FieldSpec, FieldType, Value, coerce
+from contacts.values import BUILT_IN, MEMORY_LIMIT, DoesNotFit, FieldSpec, FieldType, Value, coerce
 from crmsync.api.base import Shape, Text, Truth, epoch_ms, without_blanks
 from crmsync.api.errors import invalid
 from crmsync.organisation import Organisation, leading_connection
 from sync.models import ExternalRecord, RecordState
 
+BODY_FIELDS = ("first_name", "last_name", "do_not_call", "contact_memory")
 _JSON_TYPES: Mapping[FieldType, tuple[tuple[type, ...], str]] = {
     FieldType.STRING: ((str,), "a text"),
     FieldType.NUMBER: ((int, float), "a number"),
@@ -51,14 +52,9 @@ class ContactUpdateShape(Shape):
         required=False,
         allow_null=True,
         allow_blank=True,
-        help_text="Not kept by this server: only null is accepted.",
+        max_length=MEMORY_LIMIT,
+        help_text="The running brief about the contact; null clears it.",
     )
-
-    def validate_contact_memory(self, value: str | None) -> str | None:
-        """Refuse a text that would be lost."""
-        if value:
-            raise serializers.ValidationError("This server keeps no contact memory.", code="unsupported")
-        return value
 
 
 class ContactCreateShape(ContactUpdateShape):
@@ -89,6 +85,7 @@ class ContactShape(serializers.Serializer):
         required=False, help_text="The linked record in the CRM of first rank."
     )
     contact_tags = TagShape(many=True)
+    contact_memory = serializers.CharField(required=False, help_text="The running brief about the contact.")
     conversation_count = serializers.IntegerField()
     last_conversation_timestamp = serializers.IntegerField(required=False, help_text="Epoch milliseconds.")
     user_modified_timestamp = serializers.IntegerField(
@@ -137,6 +134,7 @@ def _document(
             "do_not_call": contact.do_not_call,
             "custom_fields": {name: held for name, held in contact.custom_fields.items() if name in specs},
             "external_id": external_id,
+            "contact_memory": contact.contact_memory,
             "contact_tags": tags,
             "conversation_count": contact.conversation_count,
             "last_conversation_timestamp": last and epoch_ms(last),
@@ -147,7 +145,7 @@ def _document(
 
 def wanted_values(body: Mapping[str, Any]) -> dict[str, Value]:
     """The field values in a body, canonical, ready for the one door. Raises ValidationError naming every misfit."""
-    built_in = {name: body[name] for name in ("first_name", "last_name", "do_not_call") if name in body}
+    built_in = {name: body[name] for name in BODY_FIELDS if name in body}
     specs = field_specs()
     values: dict[str, Value] = {name: coerce(value, specs[name]) for name, value in built_in.items()}
     misfits: dict[str, list[ErrorDetail]] = {}

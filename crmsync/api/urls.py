@@ -1,9 +1,9 @@
 """The calls and their addresses, as existing clients of the contract know them, and the document that describes them."""
 
-from django.urls import URLPattern, URLResolver, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from crmsync.api import config, connections, contacts, conversations, jobs
+from crmsync.api import backfills, config, connections, contacts, conversations, jobs
 from crmsync.api.base import NoSuchCall
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -18,6 +18,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("get-contact-by-phone/<str:phone_number>", contacts.GetContactByPhone.as_view()),
     path("delete-contact/<str:contact_id>", contacts.DeleteContact.as_view()),
     path("list-contacts", contacts.ListContacts.as_view()),
+    path("backfill-contact-analysis-data", backfills.BackfillContactAnalysisData.as_view()),
+    path("get-backfill-contact-job-status", backfills.GetBackfillContactJobStatus.as_view()),
     path("list-contact-conversations/<str:contact_id>", conversations.ListContactConversations.as_view()),
     path("create-app", connections.CreateApp.as_view()),
     path("update-app/<str:app_id>", connections.UpdateApp.as_view()),
@@ -26,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("delete-app/<str:app_id>", connections.DeleteApp.as_view()),
     path("test-app-auth/<str:app_id>", connections.TestAppAuth.as_view()),
     path("list-app-usages/<str:app_id>", connections.ListAppUsages.as_view()),
+    path("v1/", include("crmsync.api.v1.urls")),
     path("schema/", SpectacularJSONAPIView.as_view(), name="api-schema"),
     path(
         "docs/",
