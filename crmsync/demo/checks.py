@@ -10,6 +10,7 @@ from activity.models import Conversation
 from contacts.models import Contact, ContactChange, snapshot
 from crmsync.demo import story
 from crmsync.demo.story import CALL_ID, CHAT_ID, Crm
+from integrations.models import Connection
 from sync.models import ExternalRecord, RecordState
 
 NO_PHONE_OR_BAD = ("no_phone", "bad_phone")
@@ -32,13 +33,19 @@ class Line:
 
 @dataclass(slots=True)
 class Facts:
-    """What the checks look at; `variables` is what the agent was given, `writes_after` CRM writes of the quiet second sync."""
+    """What the checks look at.
+
+    `writes_before` and `waited`: CRM writes and waiting contacts before outbound was approved; `variables`: what the agent
+    was given; `writes_after`: CRM writes of the quiet second sync.
+    """
 
     salesforce: Crm
     hubspot: Crm
     number: str
     before: dict[str, Any]
     variables: dict[str, str] = field(default_factory=dict)
+    writes_before: int = 0
+    waited: int = 0
     writes_after: int = 0
 
 
@@ -47,6 +54,7 @@ def lines(facts: Facts) -> list[Line]:
     contact = story.contact_of(facts.number)
     return [
         *_imports(facts),
+        *_approval(facts),
         *_contact(facts, contact),
         *_salesforce(facts),
         *_hubspot(facts),
@@ -80,6 +88,14 @@ def _imports(facts: Facts) -> Iterator[Line]:
         )
     everybody = usable["salesforce"] | usable["hubspot"]
     yield Line("import", "contacts in the book, each number once", len(everybody), Contact.objects.count())
+
+
+def _approval(facts: Facts) -> Iterator[Line]:
+    yield Line("approval", "writes to either CRM before outbound was approved", 0, facts.writes_before)
+    yield Line("approval", "changed contacts waited for the approval", True, facts.waited > 0)
+    names = Connection.objects.order_by("rank").values_list("name", flat=True)
+    armed = list(names.filter(armed_at__isnull=False))
+    yield Line("approval", "connections that may be written to", ", ".join(names), ", ".join(armed))
 
 
 def _contact(facts: Facts, contact: Contact | None) -> Iterator[Line]:

@@ -21,11 +21,12 @@ from crmsync.demo import checks, seed, story
 from crmsync.demo.processes import DemoProblem, Processes, answers, free_port, stopped_at_the_end, wait_for
 from crmsync.demo.story import Crm
 from integrations.models import Connection
-from sync.models import PendingPush, SyncRun
+from sync.arming import approve_outbound, preview_outbound
+from sync.models import PendingPush, SyncRun, counts_in_words
 from sync.runs import OPEN, request_run
 
 STEPS = (
-    "salesforce-import", "hubspot-import", "call", "chat", "overwrite", "fill_if_empty", "merge", "salesforce-push",
+    "salesforce-import", "hubspot-import", "approval", "call", "chat", "overwrite", "fill_if_empty", "merge", "salesforce-push",
     "hubspot-push", "salesforce-activity", "hubspot-activity", "variables",
 )  # fmt: skip
 
@@ -79,6 +80,8 @@ class Command(BaseCommand):
         number = story.choose_customer(salesforce, hubspot)
         self._import(without)
         facts = checks.Facts(salesforce, hubspot, number, self._before(salesforce, number))
+        facts.writes_before, facts.waited = self._writes(0), PendingPush.objects.count()
+        self._approve(without)
         self._converse(without, number, key)
         if "variables" not in without:
             facts.variables = story.agent_sees(self.base_url, number, key)
@@ -145,6 +148,16 @@ class Command(BaseCommand):
                 request_run(connection, by="demo")
                 wait_for(f"the import of {connection}", self._quiet)
 
+    def _approve(self, without: list[str]) -> None:
+        """Approve the preview of each connection, as an operator does: until then nothing is written to the CRMs."""
+        if "approval" in without:
+            return
+        for connection in Connection.objects.order_by("rank"):
+            seen_at, seen = timezone.now(), preview_outbound(connection)
+            self._say(f"Approving what waits for {connection}: {counts_in_words(dict(seen.counts))} …")
+            approve_outbound(connection, by="demo", previewed_at=seen_at)
+        wait_for("the approved pushes", self._quiet)
+
     def _before(self, salesforce: Crm, number: str) -> dict[str, Any]:
         contact = story.contact_of(number)
         fields = salesforce.fields(salesforce.numbers()[number][0])
@@ -167,7 +180,7 @@ class Command(BaseCommand):
         waiting = (
             WebhookDelivery.objects.filter(state="pending"),
             ContactTouched.objects.all(),
-            PendingPush.objects.all(),
+            PendingPush.objects.filter(connection__armed_at__isnull=False),
             ActivityEntry.objects.filter(state__in=["pending", "sending", "unknown"]),
             SyncRun.objects.filter(state__in=OPEN),
         )
@@ -176,11 +189,15 @@ class Command(BaseCommand):
     def _sync_again(self, sandbox: str) -> int:
         """Sync both CRMs once more and count the writes that reach them: there must be none."""
         self._say("Syncing both CRMs again: our own writes come back and must change nothing …")
-        log = f"{sandbox}/_sandbox/requests"
-        since = requests.get(log, timeout=10).json()["last"]
+        since = requests.get(f"{sandbox}/_sandbox/requests", timeout=10).json()["last"]
         for connection in Connection.objects.exclude(cursor=""):
             request_run(connection, by="demo")
         wait_for("the second sync", self._quiet)
+        return self._writes(since)
+
+    def _writes(self, since: int) -> int:
+        """How many writes reached the CRMs after request number `since`."""
+        log = f"{self.sandbox_url}/_sandbox/requests"
         rows = requests.get(log, params={"since": since}, timeout=10).json()["requests"]
         reads = ("/search", "/batch/read", "/oauth2/token", "/_sandbox", "/v1/")
         return sum(row["method"] != "GET" and not any(part in row["path"] for part in reads) for row in rows)
