@@ -162,9 +162,9 @@ class Cell:
 
     def _equal_or(self, otherwise: Callable[[], None]) -> None:
         try:
-            equal = same(self.rule.inward(self.remote), self.local) or self._is_what_we_send()
+            equal = same(self.rule.inward(self.remote), self.local)
         except DoesNotFit:
-            equal = self._is_what_we_send()
+            equal = False
         self._settle(self.remote, self.local) if equal else otherwise()
 
     def _is_what_we_send(self) -> bool:
@@ -176,6 +176,9 @@ class Cell:
 
     def _clash(self, *, first: bool = False) -> None:
         """Both sides changed. Values that mean the same are no conflict, and a blank that policy ignores never wins."""
+        if self.local is not None and self._is_what_we_send():
+            self._settle(self.remote, self.local)
+            return
         try:
             incoming = self._incoming()
         except _Skip as skip:
@@ -185,7 +188,7 @@ class Cell:
             else:
                 self._keep_ours() if self.local is not None else self._both_blank()
             return
-        if same(incoming, self.local) or self._is_what_we_send():
+        if same(incoming, self.local):
             self._settle(self.remote, self.local)
             return
         winner = _WINNER[self.rule.conflict]

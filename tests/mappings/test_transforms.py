@@ -109,10 +109,11 @@ def test_our_own_mapped_value_coming_back_is_no_change() -> None:
 
 
 def test_both_sides_changed_to_values_that_mean_the_same_is_no_conflict() -> None:
-    rule = both(Transform(), BACK)
-    made = plan([rule], {KEY: Pair("Warm", "Pro")}, {"plan": "Enterprise"}, {"Rating": "Hot"})
-    assert (made.changes, made.pushes, made.conflicts) == ({}, {}, [])
-    assert made.settle == {KEY: Pair("Hot", "Enterprise")}
+    asking = replace(both(Transform(), BACK), conflict=Conflict.ASK)
+    for rule in (asking, replace(asking, transform_in=Transform(value_map=(("Hot", "Free"),)))):
+        made = plan([rule], {KEY: Pair("Warm", "Pro")}, {"plan": "Enterprise"}, {"Rating": "Hot"})
+        assert (made.changes, made.pushes, made.conflicts, made.skipped) == ({}, {}, [], {})
+        assert made.settle == {KEY: Pair("Hot", "Enterprise")}
 
 
 def test_a_value_that_is_not_mapped_is_skipped_once_and_nothing_is_lost() -> None:

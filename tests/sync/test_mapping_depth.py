@@ -229,6 +229,8 @@ def test_a_push_reports_a_broken_mapping_once_sends_the_rest_and_closes_it_when_
     connection: Connection, crm: LiveCrm, linked: str
 ) -> None:
     """Row 22, outbound: exactly one issue that names the mapping."""
+    crm.edit(linked, notes="Agreed long ago.")
+    sync(connection)
     whole = list(crm.fields)
     crm.hide("notes")
     for first_name in ("Augusta", "Ada Augusta"):
