@@ -228,3 +228,20 @@ def test_people_see_records_and_activities_somewhere(crm: Crm) -> None:
     provider = crm.provider()
     assert isinstance(provider.web_url("1"), str)
     assert isinstance(provider.activity_url("2", ActivityKind.CALL, "1"), str)
+
+
+def test_permissions_tell_what_may_be_done_and_change_nothing(crm: Crm) -> None:
+    before, provider = crm.contacts(), crm.provider()
+    may = provider.permissions()
+    assert (may.create_contacts, may.update_contacts, may.log_activities) == (True, True, True)
+    assert may.lacking == ()
+    assert (crm.contacts(), crm.writes()) == (before, 0)
+
+
+def test_calls_are_counted(crm: Crm) -> None:
+    provider = crm.provider()
+    assert provider.calls == 0
+    provider.check()
+    once = provider.calls
+    provider.check()
+    assert 1 <= once < provider.calls
