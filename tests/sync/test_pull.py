@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
@@ -16,6 +18,7 @@ from mappings.models import InboundMapping
 from sync.apply import apply_records, applying
 from sync.models import ExternalRecord, PendingPush, RunState, SyncIssue, SyncRun
 from tests.fakes.crm import FakeCrm
+from tests.sync.conftest import make_fields
 from tests.sync.world import (
     ADA,
     GRACE,
@@ -426,3 +429,25 @@ def test_config_errors_name_the_field_on_the_issue(connection: Connection, crm: 
     assert SyncIssue.objects.get(kind="run_failed").field == "plan"
     assert ExternalRecord.objects.count() == 1
     assert to_e164(crm.value(linked, "phone")) == ADA
+
+
+def test_people_edit_while_pages_come_in_and_nothing_is_lost(
+    transactional_db: None, crm: LiveCrm, in_threads: Callable[..., list[object]]
+) -> None:
+    """For real, on the database's locks: one thread pulls changes of one field, another types into a second one."""
+    make_fields()
+    connection = connect()
+    numbers = [f"+1415555{8000 + index}" for index in range(9)]
+    ids = [crm.add(last_name="L", phone=number) for number in numbers]
+    pull(connection)
+    for number in range(10):
+        for external_id in ids:
+            crm.edit(external_id, value=number)
+
+        def type_in(text: str = f"Typed {number}") -> None:
+            for one in numbers:
+                edit(one, notes=text)
+
+        in_threads(lambda: pull(connection), type_in)
+        kept = [found.custom_fields for found in Contact.objects.all()]
+        assert kept == [{"lifetime": number, "notes": f"Typed {number}"}] * 9
