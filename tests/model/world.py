@@ -119,7 +119,7 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.connections: dict[str, Connection] = {}
         self.quiet = Quiet()
-        self.late: list[Callable[[], object]] = []
+        self.late: list[Callable[[], None]] = []
         self.writes: dict[tuple[int, str], list[tuple[str, Value]]] = defaultdict(list)
         self.unsure: set[int] = set()
         self.unsure_fields: set[str] = set()
@@ -207,17 +207,19 @@ class World:
         external = BY_CONTACT_FIELD[field_name].external.name
         self.edited_there.add((name, external_id, external))
 
-        def known() -> None:
+        def happened() -> None:
+            if commit:
+                commit()
             contact = self.quiet.links.get((name, external_id))
             if contact is not None:
                 self.writes[contact, field_name].append((name, value))
 
+        commit = self.crms[name].edit_late(external_id, **{external: value}) if late else None
         if late:
-            commit = self.crms[name].edit_late(external_id, **{external: value})
-            self.late.append(lambda: (commit(), known()))
+            self.late.append(happened)
         else:
             self.crms[name].edit(external_id, **{external: value})
-            known()
+            happened()
 
     def crm_phone(self, name: str, external_id: str, number: str | None) -> None:
         """A user of the CRM changes the phone number."""
