@@ -51,6 +51,7 @@ def notices() -> list[SyncIssue]:
 def test_until_it_is_armed_a_connection_writes_nothing_and_loses_nothing(
     unarmed: Connection, crm: LiveCrm, ada: str
 ) -> None:
+    """Row 44: the first outbound run is seen and approved before it happens."""
     edit(notes="Likes tea", plan="Pro")
     pull(unarmed)
     push()

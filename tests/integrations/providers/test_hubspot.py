@@ -136,6 +136,7 @@ def test_a_window_of_changes_is_read_in_the_order_of_ids_and_goes_on_from_any_pa
 
 
 def test_when_most_of_the_portal_changed_it_is_listed_instead(hubspot: HubSpotBench) -> None:
+    """Row 28: a search ends after 10,000 rows (here 5), so what changed beyond that comes by the listing."""
     provider = small(hubspot, 5)
     cursor = list(provider.changes("", ["firstname"]))[-1].cursor
     few = [one["id"] for one in hubspot.control.contacts("hubspot")][:6]
