@@ -13,9 +13,11 @@ from django.http import HttpRequest, HttpResponse
 from integrations.admin import ConnectionAdmin
 from integrations.health import health_of
 from integrations.models import Connection
+from integrations.preflight import Level, Line
 from integrations.providers.registry import PROVIDERS
 from mappings.admin import PHONE, READABLE, WRITABLE, InboundInline, OutboundInline
 from mappings.models import InboundMapping
+from mappings.ready import check_ready
 from sync.issues import OPEN
 from sync.models import ExternalRecord, PendingPush, RunState, SyncIssue, SyncRun
 
@@ -32,6 +34,10 @@ class ConnectionPage(ConnectionAdmin):
         good = SyncRun.objects.filter(connection=OuterRef("pk"), state=RunState.SUCCEEDED).order_by("-id")
         rows: QuerySet[Connection] = super().get_queryset(request)
         return rows.annotate(last_good=Subquery(good.values("finished_at")[:1]))
+
+    def look_closer(self, connection: Connection) -> list[Line]:
+        """What the pre-flight finds wanting, for the mappings there are."""
+        return [line for line in check_ready(connection) if line.level is not Level.OK]
 
     def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[Any]:  # noqa: ARG002
         """Mappings, once the connection exists."""

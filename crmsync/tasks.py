@@ -14,6 +14,7 @@ from activity.overdue import merge_some
 from activity.process import process_some
 from activity.prune import prune as prune_deliveries
 from crmsync.models import Heartbeat
+from mappings.ready import check_some
 from sync.arming import remind as remind_to_arm
 from sync.models import WakeUp
 from sync.prune import prune as prune_sync
@@ -40,6 +41,7 @@ STEPS: tuple[Callable[[], int], ...] = (
     pull_some,
     merge_some,
     backfill_some,
+    check_some,
 )
 
 

@@ -19,6 +19,7 @@ from integrations.connection_form import SECRET, ConnectionForm, form_for
 from integrations.connections import set_credentials, test_connection
 from integrations.health import health_of
 from integrations.models import Connection
+from integrations.preflight import Level, Line, preflight
 from integrations.providers.registry import PROVIDERS
 
 
@@ -107,9 +108,16 @@ class ConnectionAdmin(admin.ModelAdmin):
             messages.success(
                 request, f"{connection.name} answers{account}; {len(connection.schema)} fields were read."
             )
+            for line in self.look_closer(connection):
+                tell = messages.error if line.level is Level.ERROR else messages.warning
+                tell(request, f"{line.what} {line.fix}".strip())
         else:
             messages.error(request, f"{connection.name}: {connection.status_reason}")
         return redirect(self.page_of(connection))
+
+    def look_closer(self, connection: Connection) -> list[Line]:
+        """What the pre-flight finds wanting. The layers above know the mappings and look at them too."""
+        return [line for line in preflight(connection) if line.level is not Level.OK]
 
     def page_of(self, connection: Connection) -> str:
         """The connection's page in the admin."""

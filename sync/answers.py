@@ -11,7 +11,7 @@ from django.db.models import F
 from contacts.changes import lock_contacts
 from contacts.models import Contact
 from contacts.values import Value
-from integrations.connections import record_failure
+from integrations.connections import expire_schema, record_failure
 from integrations.models import Connection
 from integrations.providers.base import Outcome
 from integrations.providers.errors import (
@@ -122,6 +122,8 @@ def _leave_out(
         message=f"The CRM refused “{error.field}”: {error.message}",
         advice="Correct the value here or the field in the CRM; it is sent again when the value changes.",
     )
+    if isinstance(error, ConfigError):
+        expire_schema(link.connection)
     del intent.values[error.field]
     return link
 
