@@ -90,7 +90,7 @@ def test_an_unknown_call_is_a_404_in_the_one_shape():
 
 
 def test_calls_that_are_not_offered_are_absent():
-    for path in ("upload-contact-import-file", "create-contact-import", "backfill-contact-analysis-data"):
+    for path in ("upload-contact-import-file", "create-contact-import"):
         assert client_with().post(f"/api/{path}", {}).status_code == 404
 
 
