@@ -20,11 +20,16 @@ OUR_APPS = ("contacts", "integrations", "mappings", "sync", "activity", "crmsync
 _SEEN = (
     "contacts.contact", "contacts.customfield", "contacts.contacttag", "contacts.contactchange", "contacts.contactalias",
     "integrations.connection", "mappings.inboundmapping", "mappings.outboundmapping", "mappings.analysismapping",
-    "sync.externalrecord", "sync.syncrun", "sync.syncissue", "sync.pendingpush",
+    "sync.externalrecord", "sync.syncrun", "sync.syncissue", "sync.pendingpush", "sync.undorequest",
     "activity.conversation", "activity.webhookdelivery", "activity.activityentry", "activity.appliedmapping",
     "activity.mergereview",
 )  # fmt: skip
-_REVIEWED = ("activity.change_mergereview", "sync.change_syncissue", "contacts.change_contact")
+_REVIEWED = (
+    "activity.change_mergereview",
+    "activity.change_conversation",
+    "sync.change_syncissue",
+    "contacts.change_contact",
+)
 # Operators run the system but do not hand out access to it.
 _KEPT_FROM_OPERATORS = ("crmsync.",)
 

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib import messages
 from django.db.models import Count, Min, OuterRef, Subquery, Sum
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 
-from activity.models import ActivityEntry, Conversation, WebhookDelivery
-from contacts.models import Contact
-from crmsync.pages.guard import page, person
+from activity.models import ActivityEntry, Conversation, MergeReview, WebhookDelivery
+from crmsync.pages.guard import page
 from crmsync.pages.listing import OF_ITS_CONNECTION, UNSHOWN
+from crmsync.pages.runs import LONG
 from integrations.health import Health, health_of
 from integrations.models import Connection
 from sync.issues import OPEN
+from sync.kinds import kind_of
 from sync.models import PendingPush, RunState, SyncIssue, SyncRun
-from sync.runs import RunOpen, request_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Panel:
     pending: int
     oldest: datetime | None
     issues: int
+    waiting: list[tuple[str, str]]
+    share: int | None
 
 
 @page("integrations.view_connection")
@@ -42,7 +44,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     issues = open_issues()
     context = {
         "panels": panels(),
-        "runs": SyncRun.objects.select_related("connection").defer(*OF_ITS_CONNECTION)[:8],
+        "runs": SyncRun.objects.select_related("connection").defer(*OF_ITS_CONNECTION, *LONG)[:8],
         "issues": issues,
         "issue_count": sum(row["issues"] for row in issues),
         "today": today(),
@@ -51,26 +53,16 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     return render(request, "pages/dashboard.html", context)
 
 
-@page("sync.add_syncrun", "POST")
-def sync_now(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Ask for an inbound sync (with full=1 of everything) and show its run."""
-    connection = get_object_or_404(Connection, public_id=public_id)
-    try:
-        run = request_run(connection, full="full" in request.POST, by=person(request).get_username())
-    except RunOpen as already:
-        messages.info(request, str(already))
-        run = already.run
-    return redirect("run", run.pk)
-
-
 def panels() -> list[Panel]:
-    """Every connection with its freshness and backlog; four queries however many there are."""
+    """Every connection with its freshness, backlog and what waits for a person; four queries however many there are."""
     runs = SyncRun.objects.filter(connection=OuterRef("pk")).order_by("-id")
     good = runs.filter(state=RunState.SUCCEEDED)
     connections = Connection.objects.defer(*UNSHOWN).annotate(
         last_run_id=Subquery(runs.values("pk")[:1]), last_good=Subquery(good.values("finished_at")[:1])
     )
-    last_runs = SyncRun.objects.in_bulk([row.last_run_id for row in connections if row.last_run_id])
+    last_runs = SyncRun.objects.defer(*LONG).in_bulk(
+        [row.last_run_id for row in connections if row.last_run_id]
+    )
     pending: dict[int, Any] = {
         row["connection"]: row
         for row in PendingPush.objects.values("connection").annotate(
@@ -87,19 +79,42 @@ def panels() -> list[Panel]:
             pending=pending.get(row.pk, {}).get("count", 0),
             oldest=pending.get(row.pk, {}).get("oldest"),
             issues=issues.get(row.pk, 0),
+            waiting=_waiting(
+                row, last_runs.get(row.last_run_id or 0), pending.get(row.pk, {}).get("count", 0)
+            ),
+            share=_share(row),
         )
         for row in connections
     ]
 
 
+def _waiting(row: Connection, last: SyncRun | None, pending: int) -> list[tuple[str, str]]:
+    """What only a person can set going again, in words and with the page for it."""
+    here = reverse("connection", args=[row.public_id])
+    found = []
+    if last and last.state == RunState.WAITING:
+        found.append((f"Run {last.pk} waits for approval", reverse("run", args=[last.pk])))
+    if row.held_at:
+        found.append(("Writing to the CRM is held", here))
+    if row.armed_at is None and pending:
+        found.append(("Outbound is not armed: changes wait", reverse("outbound", args=[row.public_id])))
+    return found
+
+
+def _share(row: Connection) -> int | None:
+    """How much of the day's API calls is used, in percent, where the CRM tells."""
+    used, total = row.quota.get("used"), row.quota.get("total")
+    return round(100 * used / total) if total and used is not None else None
+
+
 def open_issues() -> list[dict[str, Any]]:
-    """Open issues by kind, the most common first: kind, issues, records."""
+    """Open issues by kind, the most common first: kind, words, issues, records."""
     rows = (
         SyncIssue.objects.filter(state__in=OPEN)
         .values("kind")
         .annotate(issues=Count("id"), records=Sum("count"))
     )
-    return [dict(row) for row in rows.order_by("-records", "kind")]
+    return [{**row, "words": kind_of(row["kind"]).words} for row in rows.order_by("-records", "kind")]
 
 
 def today() -> dict[str, Any]:
@@ -114,7 +129,7 @@ def today() -> dict[str, Any]:
         "oldest": waiting["oldest"],
         "deliveries_waiting": deliveries.filter(state="pending").count(),
         "deliveries_parked": deliveries.filter(state="parked").count(),
-        "any_contact": Contact.objects.exists(),
+        "reviews": MergeReview.objects.filter(state=MergeReview.State.WAITING).count(),
     }
 
 

@@ -1,38 +1,120 @@
-"""What needs a person: sync issues in plain words, with what to do about them."""
+"""What needs a person: sync issues in plain words, with buttons to retry, ignore, or go where they can be mended."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 
-from crmsync.pages.guard import page
-from crmsync.pages.listing import OF_ITS_CONNECTION, OF_ITS_CONTACT, chosen, listing
+from crmsync.pages.diffs import addresses
+from crmsync.pages.guard import page, person
+from crmsync.pages.listing import OF_ITS_CONTACT, chosen, listing
 from integrations.models import Connection
 from sync.issues import OPEN
+from sync.kinds import Retry, kind_of
 from sync.models import SyncIssue
+from sync.retries import CannotRetry, ignore, retry, retry_all
 
 STATES = {"open": "Open", "parked": "Parked", "ignored": "Ignored", "resolved": "Resolved", "all": "All"}
+ASKED = ("conflict", "ambiguous", "oscillation")
 
 
 @page("sync.view_syncissue")
 def issue_list(request: HttpRequest) -> HttpResponse:
     """Issues, the latest first; the open ones unless ?state= asks for others; narrowed by ?kind= and ?connection=."""
-    connections = list(Connection.objects.only("pk", "name"))
+    connections = list(Connection.objects.defer("credentials", "token", "schema", "cursor"))
     kinds = sorted(set(SyncIssue.objects.order_by().values_list("kind", flat=True).distinct()))
     filters = {
         "state": chosen(request, "state", list(STATES)),
         "kind": chosen(request, "kind", kinds),
         "connection": chosen(request, "connection", [connection.pk for connection in connections]),
     }
-    rows = SyncIssue.objects.filter(**_wanted(filters)).select_related("connection", "contact")
-    rows = rows.defer(*OF_ITS_CONNECTION, *OF_ITS_CONTACT)
+    rows = SyncIssue.objects.filter(**_wanted(filters)).select_related("contact").defer(*OF_ITS_CONTACT)
+    shown = listing(request, rows)
     context = {
-        "listing": listing(request, rows), "filters": filters, "connections": connections, "kinds": kinds,
+        "listing": shown,
+        "rows": _lines(list(shown.rows), connections),
+        "filters": filters,
+        "connections": connections,
+        "kinds": [(kind, kind_of(kind).words) for kind in kinds],
         "states": STATES.items(),
-    }  # fmt: skip
+        "asked": SyncIssue.objects.filter(state__in=OPEN, kind__in=ASKED).count(),
+        "all_of": _all_of(filters),
+    }
     return render(request, "pages/issues.html", context)
+
+
+@page("sync.change_syncissue", "POST")
+def retry_one(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have one issue tried again."""
+    issue = get_object_or_404(SyncIssue.objects.select_related("connection"), pk=pk)
+    try:
+        retry(issue, by=person(request).get_username())
+        messages.success(request, "It is tried again now. When it heals, the issue closes by itself.")
+    except CannotRetry as reason:
+        messages.warning(request, str(reason))
+    return redirect(back(request))
+
+
+@page("sync.change_syncissue", "POST")
+def retry_kind(request: HttpRequest) -> HttpResponse:
+    """Have all open issues of one kind and connection tried again."""
+    pk = request.POST.get("connection", "")
+    connection = get_object_or_404(Connection, pk=int(pk) if pk.isascii() and pk.isdigit() else 0)
+    try:
+        count = retry_all(connection, request.POST.get("kind", ""), by=person(request).get_username())
+        messages.success(request, f"{count} {'issue is' if count == 1 else 'issues are'} tried again now.")
+    except CannotRetry as reason:
+        messages.warning(request, str(reason))
+    return redirect(back(request))
+
+
+@page("sync.change_syncissue", "POST")
+def ignore_one(request: HttpRequest, pk: int) -> HttpResponse:
+    """Close one issue without mending it."""
+    issue = get_object_or_404(SyncIssue, pk=pk)
+    try:
+        ignore(issue, by=person(request).get_username())
+        messages.success(request, "Ignored. The same cause does not open it again.")
+    except CannotRetry as reason:
+        messages.warning(request, str(reason))
+    return redirect(back(request))
+
+
+def back(request: HttpRequest, otherwise: str = "issues") -> str:
+    """Where the person came from, as the form says, if that is a place of ours."""
+    asked = request.POST.get("back", "")
+    ours = url_has_allowed_host_and_scheme(asked, allowed_hosts=None) and asked.startswith("/")
+    return asked if ours else otherwise
+
+
+def _lines(rows: list[SyncIssue], connections: list[Connection]) -> list[dict[str, Any]]:
+    """Each issue with its kind's words and the record's address, read once for each connection."""
+    by_id = {connection.pk: connection for connection in connections}
+    urls: dict[int, dict[str, str]] = {}
+    for pk in {row.connection_id for row in rows if row.external_id}:
+        urls[pk] = addresses(by_id[pk], [row.external_id for row in rows if row.connection_id == pk])
+    return [
+        {
+            "issue": row,
+            "connection": by_id[row.connection_id],
+            "kind": kind_of(row.kind),
+            "url": urls.get(row.connection_id, {}).get(row.external_id, ""),
+            "can_retry": row.state != SyncIssue.State.RESOLVED and kind_of(row.kind).retry is not Retry.NONE,
+            "can_ignore": row.state in OPEN,
+            "asked": row.kind in ASKED and row.state in OPEN,
+        }
+        for row in rows
+    ]
+
+
+def _all_of(filters: dict[str, str]) -> str:
+    """The kind whose issues can be retried together: one connection and one kind are chosen, and retrying helps."""
+    narrowed = filters["kind"] and filters["connection"] and filters["state"] in {"", "open", "parked"}
+    return filters["kind"] if narrowed and kind_of(filters["kind"]).retry is not Retry.NONE else ""
 
 
 def _wanted(filters: dict[str, str]) -> dict[str, Any]:

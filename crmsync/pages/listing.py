@@ -26,6 +26,7 @@ class Listing(Generic[Row]):
     number: int
     total: int
     more_than: bool
+    size: int = PAGE
 
     @property
     def previous(self) -> int | None:
@@ -40,29 +41,29 @@ class Listing(Generic[Row]):
     @property
     def pages(self) -> int:
         """How many pages can be reached."""
-        return max(1, -(-self.total // PAGE))
+        return max(1, -(-self.total // self.size))
 
     @property
     def first(self) -> int:
         """The position of the first row shown, from 1."""
-        return (self.number - 1) * PAGE + 1 if self.rows else 0
+        return (self.number - 1) * self.size + 1 if self.rows else 0
 
     @property
     def last(self) -> int:
         """The position of the last row shown."""
-        return (self.number - 1) * PAGE + len(self.rows)
+        return (self.number - 1) * self.size + len(self.rows)
 
 
-def listing(request: HttpRequest, rows: QuerySet[Row]) -> Listing[Row]:
+def listing(request: HttpRequest, rows: QuerySet[Row], size: int = PAGE) -> Listing[Row]:
     """The page of `rows` that the request asks for with ?page=; a number out of reach becomes the nearest one."""
-    limit = PAGE * DEEPEST
+    limit = size * DEEPEST
     counted = rows.order_by()[: limit + 1].count()
     total = min(counted, limit)
-    pages = max(1, -(-total // PAGE))
+    pages = max(1, -(-total // size))
     asked = request.GET.get("page", "1")
     number = min(int(asked), pages) if asked.isascii() and asked.isdigit() and int(asked) > 0 else 1
-    start = (number - 1) * PAGE
-    return Listing(list(rows[start : start + PAGE]), number, total, counted > limit)
+    start = (number - 1) * size
+    return Listing(list(rows[start : start + size]), number, total, counted > limit, size)
 
 
 def chosen(request: HttpRequest, name: str, allowed: Sequence[Any]) -> str:

@@ -14,6 +14,7 @@ from contacts.values import Value
 from sync.models import counts_in_words
 
 register = template.Library()
+BRIEF = 140  # characters
 
 
 @register.filter
@@ -56,6 +57,13 @@ def phone_for_people(text: str) -> str:
 def as_value(held: Value, kind: str) -> SafeString | str:
     """A contact value by its field's type."""
     return shown.value(held, kind)
+
+
+@register.filter
+def brief(held: Value, kind: str) -> SafeString | str:
+    """A contact value by its field's type, a long text cut short."""
+    long = isinstance(held, str) and len(held) > BRIEF
+    return shown.value(f"{str(held)[: BRIEF - 1].rstrip()}…" if long else held, kind)
 
 
 @register.filter

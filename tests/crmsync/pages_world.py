@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from activity.models import ActivityEntry, Conversation, MergeReview, WebhookDelivery
+from activity.models import ActivityEntry, Backfill, Conversation, MergeReview, WebhookDelivery
 from contacts.changes import Source, create_contact
 from contacts.models import Contact, CustomField
 from contacts.values import FieldType
@@ -18,7 +18,7 @@ from crmsync.roles import give_role
 from integrations.models import Connection, dump_field
 from integrations.providers.base import ExternalField
 from mappings.models import AnalysisMapping, InboundMapping
-from sync.models import ExternalRecord, PendingPush, RunState, SyncIssue, SyncRun
+from sync.models import ExternalRecord, PendingPush, RunState, SyncIssue, SyncRun, UndoRequest
 
 SCHEMA = [
     ExternalField("Phone", "Business Phone", FieldType.STRING, phone=True),
@@ -35,6 +35,9 @@ class World(NamedTuple):
     run: SyncRun
     conversation: Conversation
     delivery: WebhookDelivery
+    question: SyncIssue
+    undo: UndoRequest
+    backfill: Backfill
 
 
 def client_of(role: str, name: str = "") -> Client:
@@ -95,9 +98,20 @@ def world() -> World:
     SyncIssue.objects.create(
         connection=crm, kind="no_phone", message="18 records have no phone number.", count=18
     )
+    question = SyncIssue.objects.create(
+        connection=crm,
+        kind="oscillation",
+        contact=ada,
+        field="city",
+        message="Two CRMs keep changing “city”.",
+    )
+    undo = UndoRequest.objects.create(
+        ref=run.ref, words="run 1", requested_by="olga", state="done", restored=3
+    )
+    backfill = Backfill.objects.create(state="done", open=None, contacts=1, done=1)
     PendingPush.objects.create(connection=crm, contact=ada, created_at=now - timedelta(minutes=9))
     AnalysisMapping.objects.create(analysis_field="town", contact_field="city")
-    return World(crm, ada, run, call, delivery)
+    return World(crm, ada, run, call, delivery, question, undo, backfill)
 
 
 def text(response: object) -> str:

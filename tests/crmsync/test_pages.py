@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from activity.models import Conversation, WebhookDelivery
+from activity.models import Conversation, MergeReview, WebhookDelivery
 from contacts.models import ContactTag
 from crmsync.pages.listing import PAGE
 from crmsync.roles import OPERATOR, STAFF
@@ -51,8 +51,9 @@ def test_the_dashboard_says_how_everything_is():
         "12,345 created",
         "9 minutes ago</time>",
         "1 parked",
-        "No phone",
+        "Records without a phone number",
         "18 records",
+        "Outbound is not armed",
     ):
         assert words in page
     assert f"/runs/{known.run.pk}/" in page
@@ -162,6 +163,10 @@ PLACES = [
     "/deliveries/",
     "/login/",
     "/contacts/new/",
+    "/questions/",
+    "/reviews/",
+    "/agent-view/?number=%2B14155550100",
+    "/backfills/",
 ]
 
 
@@ -204,14 +209,28 @@ def fill(count: int) -> None:
             key=f"chat_{last}", kind="call", channel="phone", contact=person, started_at=timezone.now()
         )
         SyncRun.objects.create(connection=crm, state=RunState.SUCCEEDED)
-        SyncIssue.objects.create(connection=crm, kind="rejected", contact=person, message="Too long.")
+        SyncIssue.objects.create(
+            connection=crm, kind="push_failed", contact=person, external_id=f"x{last}", message="Too long."
+        )
+        MergeReview.objects.create(conversation=call, contact=person, contact_field="city", state="waiting")
         WebhookDelivery.objects.create(
             event="call_ended", conversation_key=call.key, body_hash=call.key, body=b"{}"
         )
 
 
 @pytest.mark.parametrize(
-    "where", ["/", "/contacts/", "/contacts/?q=gra", "/conversations/", "/runs/", "/issues/", "/deliveries/"]
+    "where",
+    [
+        "/",
+        "/contacts/",
+        "/contacts/?q=gra",
+        "/conversations/",
+        "/runs/",
+        "/issues/",
+        "/deliveries/",
+        "/reviews/",
+        "/backfills/",
+    ],
 )
 def test_a_list_costs_the_same_few_queries_however_long_it_is(where: str):
     client = client_of(OPERATOR)

@@ -1,0 +1,213 @@
+"""Questions that only a person can answer: whose value stays, which of several records is the contact's, two CRMs at war.
+
+Both sides are read from the CRM when the question is shown, and again when it is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+
+from contacts.models import field_specs, snapshot
+from contacts.values import DoesNotFit, FieldSpec
+from crmsync.pages.diffs import addresses
+from crmsync.pages.guard import page, person
+from crmsync.pages.issues import ASKED, back
+from crmsync.pages.listing import chosen, listing
+from integrations.connections import open_provider
+from integrations.models import Connection
+from integrations.providers.base import Record
+from integrations.providers.errors import ProviderError
+from mappings.compile import Rules, compile_rules
+from sync import issues
+from sync.decisions import CannotDecide, Sides, candidates, choose_record, decide_conflict, rule_of
+from sync.kinds import kind_of
+from sync.models import ExternalRecord, RecordState, SyncIssue
+from sync.wake import wake
+
+AT_ONCE = 10  # questions a page: their records are read while the person waits
+ALL_AT_ONCE = 50  # decided in one request
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question as shown: both sides of a conflict, or why they cannot be shown."""
+
+    issue: SyncIssue
+    words: str
+    field: FieldSpec | None = None
+    sides: Sides | None = None
+    problem: str = ""
+
+
+@page("sync.view_syncissue")
+def questions(request: HttpRequest) -> HttpResponse:
+    """The open questions, oldest first, narrowed by ?kind=, with both values of each conflict side by side."""
+    kind = chosen(request, "kind", ASKED)
+    rows = _open().filter(kind=kind) if kind else _open()
+    shown = listing(request, rows.order_by("pk"), size=AT_ONCE)
+    context = {"listing": shown, "questions": asked(list(shown.rows)), "kind": kind, "kinds": _kinds()}
+    return render(request, "pages/questions.html", context)
+
+
+@page("sync.view_syncissue")
+def question(request: HttpRequest, pk: int) -> HttpResponse:
+    """One question, with everything needed to answer it."""
+    issue = get_object_or_404(
+        SyncIssue.objects.select_related("connection", "contact"), pk=pk, kind__in=ASKED
+    )
+    context: dict[str, Any] = {
+        "question": asked([issue])[0],
+        "issue": issue,
+        "open": issue.state in issues.OPEN,
+    }
+    if issue.kind == "ambiguous" and context["open"]:
+        context |= _records(issue)
+    if issue.kind == "conflict":
+        context["same"] = (
+            _open().filter(kind="conflict", connection=issue.connection, field=issue.field).count()
+        )
+    return render(request, "pages/question.html", context)
+
+
+@page("sync.change_syncissue", "POST")
+def decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """Settle a conflict for one side; with all=1 every open conflict over this field and CRM."""
+    issue = get_object_or_404(SyncIssue.objects.select_related("connection"), pk=pk, kind="conflict")
+    rows = _open().filter(pk=pk)
+    if "all" in request.POST:
+        rows = _open().filter(kind="conflict", connection=issue.connection, field=issue.field)
+    _decide(request, list(rows.order_by("pk")[:ALL_AT_ONCE]), request.POST.get("winner", ""))
+    return redirect(back(request, "questions"))
+
+
+@page("sync.change_syncissue", "POST")
+def choose(request: HttpRequest, pk: int) -> HttpResponse:
+    """Link the contact to one of several records, for good."""
+    issue = get_object_or_404(
+        SyncIssue.objects.select_related("connection", "contact"), pk=pk, kind="ambiguous"
+    )
+    try:
+        choose_record(issue, request.POST.get("record", ""), person(request).get_username())
+        messages.success(request, "Linked. The other records stay out.")
+    except (CannotDecide, ProviderError) as error:
+        messages.error(request, _said(error))
+        return redirect("question", pk)
+    return redirect("questions")
+
+
+@page("sync.change_syncissue", "POST")
+def thaw(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a field that two CRMs fought over be synced again, with the value that it has now."""
+    issue = get_object_or_404(SyncIssue.objects.select_related("connection"), pk=pk, kind="oscillation")
+    issues.resolve(issue.connection, pk=issue.pk, by=person(request).get_username())
+    wake()
+    messages.success(request, "The field is synced again. Should the CRMs go on fighting, you will be told.")
+    return redirect("questions")
+
+
+def asked(rows: Sequence[SyncIssue]) -> list[Question]:
+    """The questions with both sides of the conflicts among them; one read for each connection."""
+    specs, both = field_specs(), _both_sides([row for row in rows if row.kind == "conflict"])
+    return [
+        Question(
+            row,
+            kind_of(row.kind).words,
+            specs.get(row.field),
+            *(both.get(row.pk, (None, "")) if row.kind == "conflict" else (None, "")),
+        )
+        for row in rows
+    ]
+
+
+def _decide(request: HttpRequest, rows: Sequence[SyncIssue], winner: str) -> None:
+    decided, refused = 0, ""
+    for row in rows:
+        try:
+            decide_conflict(row, winner, person(request).get_username())
+            decided += 1
+        except CannotDecide as error:
+            refused = str(error)
+        except ProviderError as error:
+            refused = _said(error)
+            break
+    if decided:
+        messages.success(request, f"{decided} {'question' if decided == 1 else 'questions'} answered.")
+    if refused or not decided:
+        messages.warning(request, refused or "This has been decided already.")
+
+
+def _open() -> QuerySet[SyncIssue]:
+    rows = SyncIssue.objects.filter(state__in=issues.OPEN, kind__in=ASKED)
+    return rows.select_related("connection", "contact")
+
+
+def _kinds() -> list[tuple[str, str]]:
+    return [(kind, kind_of(kind).words) for kind in ASKED]
+
+
+def _both_sides(rows: Sequence[SyncIssue]) -> dict[int, tuple[Sides | None, str]]:
+    found: dict[int, tuple[Sides | None, str]] = {}
+    by_connection: dict[int, list[SyncIssue]] = {}
+    for row in rows:
+        by_connection.setdefault(row.connection_id, []).append(row)
+    for some in by_connection.values():
+        found |= _of_connection(some[0].connection, some)
+    return found
+
+
+def _of_connection(connection: Connection, rows: Sequence[SyncIssue]) -> dict[int, tuple[Sides | None, str]]:
+    links = ExternalRecord.objects.filter(
+        connection=connection, contact__in=[row.contact_id for row in rows], state=RecordState.LINKED
+    )
+    ids = dict(links.values_list("contact_id", "external_id"))
+    rules = compile_rules(connection)
+    try:
+        with open_provider(connection) as provider:
+            read = provider.read([one or "" for one in ids.values()], rules.external_names) if ids else {}
+    except ProviderError as error:
+        return {row.pk: (None, _said(error)) for row in rows}
+    return {row.pk: _sides(row, rules, read.get(ids.get(row.contact_id or 0) or "")) for row in rows}
+
+
+def _sides(row: SyncIssue, rules: Rules, record: Record | None) -> tuple[Sides | None, str]:
+    if record is None or record.deleted or row.contact is None:
+        return None, "The record is gone from the CRM, or no longer linked. The next sync follows it."
+    try:
+        rule = rule_of(rules, str(row.detail.get("key", "")))
+    except CannotDecide as error:
+        return None, str(error)
+    ours, theirs = snapshot(row.contact).get(rule.contact.name), record.values.get(rule.external.name)
+    try:
+        return Sides(rule, ours, theirs, rule.inward(theirs)), ""
+    except DoesNotFit as error:
+        return Sides(rule, ours, theirs, None, str(error)), ""
+
+
+def _records(issue: SyncIssue) -> dict[str, Any]:
+    """The candidates side by side: the mapped fields in lines, the records in columns."""
+    try:
+        found = candidates(issue)
+    except ProviderError as error:
+        return {"problem": _said(error)}
+    rules = compile_rules(issue.connection)
+    urls = addresses(issue.connection, [record.external_id for record in found])
+    names = [*rules.phone_fields, *(rule.external.name for rule in rules.fields)]
+    return {
+        "records": [(record, urls.get(record.external_id, "")) for record in found],
+        "table": [
+            (name, [record.values.get(name) for record in found])
+            for name in dict.fromkeys(names)
+            if any(record.values.get(name) is not None for record in found)
+        ],
+    }
+
+
+def _said(error: Exception) -> str:
+    return f"The CRM could not be asked: {error.message}" if isinstance(error, ProviderError) else str(error)
