@@ -26,9 +26,9 @@ from integrations.providers.errors import (
 )
 from mappings.rules import Pair, pack
 from sync import issues
-from sync.apply import save_links
 from sync.backoff import MAX_ATTEMPTS, next_attempt
 from sync.models import ExternalRecord, PendingPush, SyncIssue
+from sync.settling import save_links
 
 _HEALED = ("push_rejected", "push_failed")
 _SLOW = 8  # as after eight failures: about ten minutes
@@ -120,7 +120,6 @@ def _leave_out(
         external_id=link.external_id or "",
         field=error.field,
         message=f"The CRM refused “{error.field}”: {error.message}",
-        advice="Correct the value here or the field in the CRM; it is sent again when the value changes.",
     )
     if isinstance(error, ConfigError):
         expire_schema(link.connection)
@@ -154,7 +153,6 @@ def _fail(connection: Connection, failed: Sequence[tuple[Intent, Contact, Provid
             contact=contact,
             external_id=intent.link.external_id or "",
             message=f"The CRM refused the record: {error.message}",
-            advice="Mend the cause in the CRM and retry, or change the value here.",
         )
         done([intent.pending])
     for error, pending in together.values():
@@ -175,7 +173,6 @@ def put_back(connection: Connection, pending: Sequence[PendingPush], error: Prov
             "push_blocked",
             field=error.field,
             message=f"Nothing can be pushed: {error.message}",
-            advice="Change or remove the mapping, or give the connection's user access to the field.",
             count=len(pending),
         )
     PendingPush.objects.filter(pk__in=[row.pk for row in pending]).update(claimed_until=None, due_at=due_at)
@@ -189,7 +186,6 @@ def _retry_later(connection: Connection, pending: Sequence[PendingPush], error: 
             "push_failed",
             contact=row.contact,
             message=f"Ten attempts to push failed: {error.message}",
-            advice="Retry when the CRM is well again.",
         )
     done(spent)
     for row in pending:

@@ -17,13 +17,15 @@ from integrations.connections import fresh_schema, open_provider
 from integrations.models import Connection
 from integrations.providers.base import Provider, Record
 from mappings.compile import Rules, compile_rules
-from mappings.rules import creation_values, locally_changed, plan, unpack
+from mappings.rules import creation_values, locally_changed, unpack
 from sync import issues
 from sync.answers import links_of
-from sync.apply import Applying, applying, outranked
 from sync.issues import OPEN
 from sync.models import ExternalRecord, PendingPush, RecordState, SyncIssue
+from sync.oscillation import frozen_fields
 from sync.preview import DiffRow, Preview
+from sync.settling import plan_record
+from sync.settling import Applying, applying, outranked
 from sync.touch import drain_touched
 from sync.wake import wake
 
@@ -109,6 +111,7 @@ def _look(
     contacts = Contact.objects.in_bulk(ids)
     links = links_of(connection, contacts)
     ctx = applying(connection, rules, "preview")
+    ctx.frozen = frozen_fields(contacts)
     linked = {
         pk: link
         for pk, link in links.items()
@@ -137,15 +140,7 @@ def _see_push(
     if record is None or record.deleted:
         result.counts["gone"] += 1
         return
-    settled = unpack(link.settled)
-    made = plan(
-        ctx.rules.fields,
-        settled,
-        snapshot(contact),
-        record.values,
-        outranked=outranked(ctx, contact),
-        skipped=link.skipped_fields,
-    )
+    made = plan_record(ctx, contact, unpack(link.settled), snapshot(contact), record, {})
     result.see(record, contact, made)
     result.counts["updated"] += bool(made.pushes)
     result.counts["conflicts"] += len(made.conflicts)

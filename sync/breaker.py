@@ -27,7 +27,7 @@ from sync.wake import wake
 if TYPE_CHECKING:
     from contacts.changes import Written
     from sync.answers import Intent
-    from sync.apply import Applying
+    from sync.settling import Applying
 
 log = structlog.get_logger(__name__)
 SHOWN = 200

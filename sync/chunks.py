@@ -17,9 +17,10 @@ from django.utils import timezone
 
 from integrations.providers.base import Page, Record
 from sync import breaker, issues
-from sync.apply import Applying, apply_records
+from sync.apply import apply_records
 from sync.models import RunState, SyncIssue, SyncRun
 from sync.runs import mine
+from sync.settling import Applying
 
 log = structlog.get_logger(__name__)
 CHUNK, SMALLEST = 200, 25

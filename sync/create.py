@@ -24,8 +24,9 @@ from integrations.providers.errors import (
 from mappings.compile import Rules
 from mappings.rules import creation_values, pack
 from sync import issues
-from sync.apply import apply_records, applying
+from sync.apply import apply_records
 from sync.models import ExternalRecord, RecordState
+from sync.settling import applying
 
 
 def create_records(
@@ -86,7 +87,6 @@ def _choose(connection: Connection, contact: Contact, candidates: Sequence[Recor
             "record_taken",
             contact=contact,
             message="The CRM record with this contact's number is linked to another contact.",
-            advice="Correct the number in the CRM, or merge the two contacts if they are one person.",
             count=1,
         )
     if len(free) > 1 and connection.duplicate_policy == DuplicatePolicy.ASK:
@@ -95,7 +95,6 @@ def _choose(connection: Connection, contact: Contact, candidates: Sequence[Recor
             "ambiguous",
             contact=contact,
             message=f"{len(free)} CRM records have this contact's number.",
-            advice="Choose the record to link, or merge them in the CRM.",
             detail={"candidates": [record.external_id for record in free]},
             count=1,
         )
@@ -161,7 +160,6 @@ def _settle(
             "create_rejected",
             contact=contact,
             message=f"The CRM refused to create the record: {outcome.error.message if outcome.error else 'no reason given'}",
-            advice="Mend the cause in the CRM or the mapping; it is tried again after the next conversation.",
         )
 
 
@@ -184,7 +182,6 @@ def _created(
             contact=contact,
             external_id=outcome.external_id or "",
             message="The CRM answered with a record that is linked to another contact.",
-            advice="Merge the two contacts if they are one person.",
         )
         return
     if holder is None:

@@ -20,9 +20,10 @@ from integrations.providers.base import Record
 from mappings.compile import Rules, compile_rules
 from mappings.rules import FieldRule, Pair, pack, unpack
 from sync import issues
-from sync.apply import Applying, applying, link_chosen
+from sync.apply import link_chosen
 from sync.identity import NOT_CHOSEN, Incoming, read_number
 from sync.models import ExternalRecord, RecordState, SyncIssue
+from sync.settling import Applying, applying
 from sync.touch import want_pushes
 from sync.wake import wake
 

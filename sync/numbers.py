@@ -17,7 +17,7 @@ from sync.identity import Known, Match
 from sync.models import ExternalRecord, RecordState
 
 if TYPE_CHECKING:
-    from sync.apply import Applying
+    from sync.settling import Applying
 
 WAITS = "phone_number"  # the mark's key in ExternalRecord.skipped_fields
 
@@ -136,6 +136,5 @@ def _report(ctx: Applying, contact: Contact) -> None:
         "phone_clash",
         contact=contact,
         message="The phone number changed in the CRM to one that another contact has.",
-        advice="Correct the number in the CRM, or merge the two contacts if they are one person.",
     )
     ctx.counts["phone_clash"] += 1

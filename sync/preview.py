@@ -15,10 +15,11 @@ from integrations.models import Connection
 from integrations.providers.base import Record
 from mappings.compile import Rules, compile_rules
 from mappings.rules import Plan
-from sync.apply import Applying, apply_records, applying
+from sync.apply import apply_records
 from sync.chunks import CHUNK
 from sync.pull import check_rules
 from sync.removal import Ended
+from sync.settling import Applying, applying
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,12 @@ from integrations.providers.errors import (
 from integrations.quota import Purpose
 from mappings.compile import Rules, compile_rules
 from sync import breaker, chunks, endings, issues, reconcile
-from sync.apply import applying
 from sync.backoff import MAX_ATTEMPTS, next_attempt
 from sync.chunks import LEASE, Taken
 from sync.models import RunState, SyncRun
 from sync.runs import WORKABLE, finish, mine, switched_off
 from sync.schema_drift import report_drift
+from sync.settling import applying
 from sync.wake import called
 
 log = structlog.get_logger(__name__)

@@ -26,10 +26,10 @@ from mappings.compile import Rules, compile_rules
 from mappings.rules import OPT_OUT, Pair, Plan, locally_changed, unpack
 from sync import breaker, create, issues, oscillation, removal
 from sync.answers import Intent, done, links_of, next_epoch, put_back, release, settle_outcomes
-from sync.apply import Applying, applying, ask, no_longer_asked, plan_record, save_links, settle
 from sync.backoff import MAX_ATTEMPTS, next_attempt
 from sync.models import ExternalRecord, PendingPush, RecordState
 from sync.schema_drift import report_drift
+from sync.settling import Applying, applying, ask, no_longer_asked, plan_record, save_links, settle
 from sync.touch import READ_ANYWAY
 
 log = structlog.get_logger(__name__)
@@ -257,5 +257,4 @@ def _finish_creations(connection: Connection, rows: Sequence[PendingPush]) -> No
                 "create_failed",
                 contact=row.contact,
                 message="The CRM record of this contact could not be created in ten attempts.",
-                advice="Look for the contact in the CRM. It is tried again once an hour.",
             )

@@ -17,10 +17,10 @@ from django.utils import timezone
 from integrations.models import Connection, ConnectionStatus
 from integrations.providers.base import Provider, Record
 from mappings.compile import Rules, compile_rules
-from sync.apply import applying
 from sync.chunks import CHUNK, apply_chunk
 from sync.models import ExternalRecord, RecordState, RunState, SyncRun
 from sync.runs import OPEN, RunOpen, request_run
+from sync.settling import applying
 
 
 def marker(run: SyncRun) -> Callable[[Sequence[Record]], None]:

@@ -14,7 +14,7 @@ from integrations.providers.base import Record
 from sync.models import ExternalRecord, PendingPush, RecordState
 
 if TYPE_CHECKING:
-    from sync.apply import Applying
+    from sync.settling import Applying
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from integrations.providers.base import Record
 from integrations.quota import Purpose
 from mappings.compile import compile_rules
 from mappings.rules import OPT_OUT, Blank, FieldRule
-from sync.apply import Applying, applying
 from sync.decisions import CRM, OURS, CannotDecide, settle_side
 from sync.drift import difference
 from sync.models import ExternalRecord, RecordState
+from sync.settling import Applying, applying
 from sync.wake import wake
 
 BATCH = 200

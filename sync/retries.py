@@ -25,7 +25,7 @@ from mappings.compile import Rules, compile_rules
 from mappings.rules import Pair, locally_changed, pack, unpack
 from sync import issues
 from sync.answers import links_of
-from sync.apply import Applying, apply_records, applying
+from sync.apply import apply_records
 from sync.backoff import MAX_ATTEMPTS, next_retry
 from sync.issues import OPEN
 from sync.kinds import KINDS, Retry, kind_of
@@ -33,6 +33,7 @@ from sync.links import want_record
 from sync.models import ExternalRecord, RecordState, SyncIssue
 from sync.numbers import WAITS
 from sync.runs import RunOpen, request_run
+from sync.settling import Applying, applying
 from sync.touch import want_pushes
 from sync.wake import wake
 

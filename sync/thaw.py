@@ -15,10 +15,10 @@ from integrations.quota import Purpose
 from mappings.compile import compile_rules
 from mappings.rules import FieldRule
 from sync import issues
-from sync.apply import Applying, applying
 from sync.decisions import OURS, CannotDecide, settle_side
 from sync.models import ExternalRecord, RecordState, SyncIssue
 from sync.oscillation import KIND
+from sync.settling import Applying, applying
 from sync.wake import wake
 
 

@@ -11,10 +11,11 @@ from django.db import transaction
 from contacts.models import Contact, ContactChange, snapshot
 from integrations.models import Connection
 from mappings.compile import compile_rules
-from sync.apply import apply_records, applying
+from sync.apply import apply_records
 from sync.decisions import CannotDecide, candidates, choose_record, decide_conflict, sides
 from sync.links import want_record
 from sync.models import ExternalRecord, RecordState, SyncIssue
+from sync.settling import applying
 from sync.undo import undo_change
 from tests.fakes.provider import FakeProvider
 from tests.sync.world import ADA, GRACE, LiveCrm, connect, contact, edit, link, pull, push, sync

@@ -273,7 +273,8 @@ def test_a_record_listed_live_and_deleted_in_one_page_stays_deleted(
 ) -> None:
     """Row 4: it was deleted while the page was read."""
     from mappings.compile import compile_rules
-    from sync.apply import apply_records, applying
+    from sync.apply import apply_records
+    from sync.settling import applying
 
     record = crm.add(last_name="Lovelace", phone=ADA)
     live = crm.records[record]

@@ -15,8 +15,9 @@ from integrations.models import Connection
 from integrations.providers.errors import ConfigError
 from mappings.compile import compile_rules
 from mappings.models import InboundMapping
-from sync.apply import apply_records, applying
+from sync.apply import apply_records
 from sync.models import ExternalRecord, PendingPush, RunState, SyncIssue, SyncRun
+from sync.settling import applying
 from tests.fakes.crm import FakeCrm
 from tests.sync.conftest import make_fields
 from tests.sync.world import (

@@ -13,9 +13,10 @@ from contacts.changes import Source, create_contact
 from contacts.models import Contact
 from integrations.models import Connection
 from mappings.compile import compile_rules
-from sync.apply import apply_records, applying
+from sync.apply import apply_records
 from sync.links import want_record
 from sync.models import ExternalRecord, RecordState
+from sync.settling import applying
 from tests.activity.payloads import deliver, ended
 from tests.fakes.provider import FakeProvider
 from tests.sync.world import (

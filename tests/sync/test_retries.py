@@ -365,7 +365,7 @@ def test_a_run_whose_connection_is_switched_off_midway_ends_cleanly(
 ) -> None:
     for place in range(9):
         crm.add(last_name="Lovelace", phone=f"+1415555{1000 + place}")
-    crm.meanwhile["changes"] += [lambda: None, lambda: Connection.objects.update(enabled=False)]
+    crm.then["changes"] += [lambda: None, lambda: Connection.objects.update(enabled=False)]
     run = pull(connection)
     assert (run.state, run.error) == (RunState.CANCELLED, "The connection was switched off.")
     assert run.claimed_until is None
@@ -388,7 +388,7 @@ def test_a_cancelled_run_stops_at_its_next_chunk(connection: Connection, crm: Li
     for place in range(9):
         crm.add(last_name="Lovelace", phone=f"+1415555{1000 + place}")
     run = request_run(connection)
-    crm.meanwhile["changes"] += [lambda: None, lambda: cancel_run(SyncRun.objects.get(pk=run.pk), by="olga")]
+    crm.then["changes"] += [lambda: None, lambda: cancel_run(SyncRun.objects.get(pk=run.pk), by="olga")]
     drain()
     run.refresh_from_db()
     assert (run.state, run.error) == (RunState.CANCELLED, "Cancelled by olga.")
