@@ -24,21 +24,26 @@ NEVER_SENT = {
 }
 
 
-def classes(module: Any, base: type[BaseException]) -> list[type[Exception]]:
+def classes(module: Any, base: type[Exception]) -> list[Any]:
     found = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, base)]
     return sorted({one for one in found if not issubclass(one, Warning)}, key=lambda one: one.__name__)
 
 
-def made(kind: type[Exception]) -> Exception:
+def made(kind: Any) -> Exception:
     """An instance as its library makes them, as far as our translation looks at it."""
     if issubclass(kind, salesforce_exceptions.SalesforceAuthenticationFailed):
-        return kind("invalid_client", "words")  # type: ignore[call-arg]
+        return _of(kind, "invalid_client", "words")
     if issubclass(kind, salesforce_exceptions.SalesforceError):
-        return kind("https://acme.my.salesforce.com", 503, "Contact", [])  # type: ignore[call-arg]
+        return _of(kind, "https://acme.my.salesforce.com", 503, "Contact", [])
     if issubclass(kind, urllib3_exceptions.MaxRetryError):
-        return kind(None, "/", urllib3_exceptions.ProtocolError("cut"))  # type: ignore[arg-type, call-arg]
-    error = kind.__new__(kind)
+        return _of(kind, None, "/", urllib3_exceptions.ProtocolError("cut"))
+    error: Exception = kind.__new__(kind)
     error.args = ("words",)
+    return error
+
+
+def _of(kind: Any, *arguments: Any) -> Exception:
+    error: Exception = kind(*arguments)
     return error
 
 
