@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -24,6 +24,15 @@ def drain_touched() -> int:
 
     A contact whose mapped fields still equal their settled halves needs no push, so what an import wrote costs none.
     """
+    for _ in range(2):
+        try:
+            return _drain()
+        except IntegrityError:
+            continue  # a contact was deleted or merged meanwhile: looked for again, it is not found
+    return _drain()
+
+
+def _drain() -> int:
     with transaction.atomic():
         notes = list(
             ContactTouched.objects.select_for_update(skip_locked=True).order_by("-urgent", "id")[:BATCH]
