@@ -91,12 +91,10 @@ def test_loopback_is_refused_where_the_insecure_setting_is_off() -> None:
 
 
 def filled(secrets: dict[str, str], instance: Connection | None = None, **values: Any) -> Any:
-    data = {
-        "provider": "salesforce", "name": "Org", "tenant_url": ORG, "rank": 1, "interval_minutes": 5, "enabled": "on",
-        "duplicate_policy": "latest", "delete_policy": "unlink", "options": "{}", "phone_fields": "[]",
-        **values, **{SECRET + name: text for name, text in secrets.items()},
-    }  # fmt: skip
-    return form_for("salesforce")(data, instance=instance or Connection(provider="salesforce"))
+    instance, form = instance or Connection(provider="salesforce"), form_for("salesforce")
+    data = {name: value for name, value in form(instance=instance).initial.items() if value is not None}
+    data |= {"name": "Org", "tenant_url": ORG, "options": "{}", "phone_fields": "[]", **values}
+    return form(data | {SECRET + name: text for name, text in secrets.items()}, instance=instance)
 
 
 def stored() -> Connection:

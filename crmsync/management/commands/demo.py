@@ -199,7 +199,7 @@ class Command(BaseCommand):
         """How many writes reached the CRMs after request number `since`."""
         log = f"{self.sandbox_url}/_sandbox/requests"
         rows = requests.get(log, params={"since": since}, timeout=10).json()["requests"]
-        reads = ("/search", "/batch/read", "/oauth2/token", "/_sandbox", "/v1/")
+        reads = ("/search", "/batch/read", "/oauth2/token", "/access-token-info", "/_sandbox", "/v1/")
         return sum(row["method"] != "GET" and not any(part in row["path"] for part in reads) for row in rows)
 
     def _serve(self, processes: Processes) -> None:
