@@ -91,7 +91,6 @@ def failed(connection: Connection, one: Held, error: ProviderError) -> None:
             contact=one.entry.conversation.contact,
             external_id=one.entry.conversation.key[:64],
             message=f"A conversation could not be logged: {error.message}",
-            advice="Mend the cause in the CRM, then retry the entry.",
         )
 
 

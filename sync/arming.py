@@ -24,8 +24,7 @@ from sync.issues import OPEN
 from sync.models import ExternalRecord, PendingPush, RecordState, SyncIssue
 from sync.oscillation import frozen_fields
 from sync.preview import DiffRow, Preview
-from sync.settling import plan_record
-from sync.settling import Applying, applying, outranked
+from sync.settling import Applying, applying, plan_record
 from sync.touch import drain_touched
 from sync.wake import wake
 

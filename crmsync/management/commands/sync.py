@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from integrations.models import Connection
 from integrations.providers.errors import ProviderError
-from sync.models import RunState, SyncRun, counts_in_words
+from sync.models import PendingPush, RunState, SyncRun, counts_in_words
 from sync.preview import Preview, preview
 from sync.pull import run_now
 from sync.push import push_some
@@ -76,6 +76,12 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{run.connection.name}: {run.get_state_display()}{reason}: {counts_in_words(run.counts)}"
         )
+        if waiting := PendingPush.objects.filter(
+            connection=run.connection, connection__armed_at=None
+        ).count():
+            self.stdout.write(
+                f"{run.connection.name}: {waiting} changed contacts wait until its outbound preview is approved."
+            )
         return run.state == RunState.SUCCEEDED
 
     def _report_preview(self, connection: Connection, result: Preview) -> bool:
