@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from django.db import transaction
 
-from contacts.changes import Source, change_contact, change_numbers, create_contact, lock_contacts
+from contacts.changes import (
+    Edit,
+    Source,
+    change_contact,
+    change_contacts,
+    change_numbers,
+    create_contact,
+    create_contacts,
+    lock_contacts,
+)
 from contacts.models import Contact, ContactAlias, ContactChange, CustomField
 from integrations.models import Connection
 from sync import undo as undoing
@@ -253,3 +264,26 @@ def test_workers_undo_a_run_and_keep_the_counts(
     assert request.stays_here == {"CRM one": 2}
     push()
     assert crm.value(grace, "notes") == "Call back.", "the mapping ignores blanks, which the result says"
+
+
+def test_undo_of_a_large_run_keeps_memory_flat(fields: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undoing, "BATCH", 25)
+    run = SyncRun.objects.create(connection=connect())
+
+    def peak(start: int, count: int) -> int:
+        numbers = [f"+1415{start + number:07d}" for number in range(count)]
+        with transaction.atomic():
+            made = create_contacts([{"phone_number": one} for one in numbers], source=Source("import"))
+            locked = lock_contacts([row.contact.pk for row in made])
+            change_contacts(
+                locked, [Edit(pk, {"notes": "x" * 200}) for pk in locked], source=Source("crm", run.ref)
+            )
+        tracemalloc.start()
+        result = undo_run(run, "olga")
+        high = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert result.restored == count
+        return high
+
+    small = peak(5550000, 50)
+    assert peak(5560000, 400) < small * 2
