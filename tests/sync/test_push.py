@@ -502,6 +502,20 @@ def test_a_merge_followed_between_read_and_write_is_no_deletion(fields: None, cr
     assert crm.value(winner, "plan") == "Pro"
 
 
+def test_a_merge_followed_between_write_and_answer_leaves_the_winner_to_be_pushed(
+    connection: Connection, crm: LiveCrm, linked: str
+) -> None:
+    """What was written is in the loser: the winner has not got it, and the push is not done."""
+    winner = crm.add(last_name="King")
+    sync(connection)
+    edit(plan="Pro")
+    crm.then["update"].append(steps(lambda: crm.merge(winner, linked), lambda: follow(connection)))
+    push()
+    assert link(winner).contact == contact()
+    assert crm.value(winner, "plan") == "Pro"
+    assert waiting() == []
+
+
 def follow(connection: Connection) -> None:
     """A run of another worker, seen from within a push."""
     PendingPush.objects.update(claimed_until=None)  # else the record would be left to the push
