@@ -11,18 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from contacts.models import Contact
 from contacts.values import Value
 from integrations.providers.base import Record
+from integrations.providers.errors import AuthError, OutcomeUnknown, ProviderError, RateLimited, Transient
+from tests.fakes.crashes import Killed
+from tests.model.accounts import BY_CONTACT_FIELD, FIELDS, NAMES, NUMBERS, Account, Mapped
 from tests.model.oracle import come_to_rest, stay_at_rest
-from tests.model.world import (
-    BY_CONTACT_FIELD,
-    FIELDS,
-    NAMES,
-    NUMBERS,
-    Account,
-    Mapped,
-    World,
-    a_world,
-    errors,
-)
+from tests.model.world import World, a_world
 
 crm_names = st.sampled_from(NAMES)
 places = st.integers(0, 5)
@@ -157,6 +150,8 @@ class SyncMachine(RuleBasedStateMachine):
         """What was stamped earlier becomes visible."""
         self.world.commit_late()
 
+    # Trouble: each of these sets it up and has the workers run into it
+
     @rule(number=st.integers(1, 14), after=st.booleans(), name=crm_names)
     def killed_at_a_commit(self, number: int, after: bool, name: str) -> None:
         """A worker dies with or after a commit."""
@@ -167,31 +162,48 @@ class SyncMachine(RuleBasedStateMachine):
     def a_read_fails(self, name: str, method: str, kind: str, skip: int) -> None:
         """One of the next reads of a CRM fails."""
         self.world.crms[name].fail(method, errors(kind), skip=skip)
+        self.poll(name, full=False)
 
-    @rule(name=crm_names, method=writes, kind=write_errors, applied=st.booleans())
-    def a_write_fails(self, name: str, method: str, kind: str, applied: bool) -> None:
+    @rule(name=crm_names, method=writes, kind=write_errors, applied=st.booleans(), place=places, field=fields,
+          choice=places, number=st.sampled_from(NUMBERS))  # fmt: skip
+    def a_write_fails(
+        self,
+        name: str,
+        method: str,
+        kind: str,
+        applied: bool,
+        place: int,
+        field: str,
+        choice: int,
+        number: str,
+    ) -> None:
         """One of the next writes fails, or was done and its answer is lost."""
         lost = applied and kind in {"unknown", "killed"}
         lost |= applied and method == "update" and kind == "transient"
         self.world.crms[name].fail(method, errors(kind), applied=lost)
+        if method == "create":
+            self.world.local_contact(number)
+        else:
+            self.person_edits(place, field, choice)
+        self.world.drain()
 
-    @rule(
-        name=crm_names, method=reads, after=st.booleans(), place=places, field=fields, choice=places,
-        here=st.booleans(),
-    )  # fmt: skip
+    @rule(name=crm_names, method=reads, after=st.booleans(), place=places, field=fields, choice=places,
+          here=st.booleans())  # fmt: skip
     def meanwhile(
         self, name: str, method: str, after: bool, place: int, field: str, choice: int, here: bool
     ) -> None:
         """Somebody edits, here or there, while a CRM is being read."""
-        if here:
-            self.world.crms[name].amid(
-                method, lambda: self.person_edits_now(place, field, choice), after=after
-            )
-        elif not (method == "read" and after):
-            # Between the read of a push and its write is the window that is documented as open.
-            self.world.crms[name].amid(
-                method, lambda: self.crm_edits_now(name, place, field, choice), after=after
-            )
+
+        def edit() -> None:
+            if here:
+                self.person_edits(place, field, choice)
+            else:
+                self.crm_edits(name, place, field, choice, late=False)
+
+        # Between the read of a push and its write is the window that is documented as open.
+        if here or not (method == "read" and after):
+            self.world.crms[name].amid(method, edit, after=after)
+        self.poll(name, full=False)
 
     @rule()
     def rest(self) -> None:
@@ -207,16 +219,6 @@ class SyncMachine(RuleBasedStateMachine):
         finally:
             self.stack.close()
 
-    def person_edits_now(self, place: int, field: str, choice: int) -> None:
-        """The edit itself, without a rule around it."""
-        if contact := self._contact(place):
-            self.world.local_edit(contact, field, _ours(field, choice))
-
-    def crm_edits_now(self, name: str, place: int, field: str, choice: int) -> None:
-        """The edit itself, without a rule around it."""
-        if record := self._live(name, place):
-            self.world.crm_edit(name, record.external_id, field, _theirs(field, choice))
-
     def _live(self, name: str, place: int) -> Record | None:
         live = self.world.crms[name].live()
         return live[place % len(live)] if live else None
@@ -224,6 +226,19 @@ class SyncMachine(RuleBasedStateMachine):
     def _contact(self, place: int) -> int | None:
         ids = list(Contact.objects.order_by("pk").values_list("pk", flat=True))
         return ids[place % len(ids)] if ids else None
+
+
+def errors(kind: str) -> BaseException:
+    """What a call may end with."""
+    made: dict[str, BaseException] = {
+        "transient": Transient("The CRM is down.", status=503),
+        "rate": RateLimited("Too many calls.", retry_after=30.0, status=429),
+        "unknown": OutcomeUnknown("The answer was lost."),
+        "auth": AuthError("The credentials are refused.", status=401),
+        "ours": ProviderError("An error that nobody knows.", status=418),
+        "killed": Killed(),
+    }
+    return made[kind]
 
 
 def _ours(field: str, choice: int) -> Any:

@@ -9,7 +9,8 @@ from contacts.models import Contact
 from contacts.phone import BadPhone, to_e164
 from contacts.values import DoesNotFit, Value, same
 from sync.models import ExternalRecord, RecordState, SyncIssue
-from tests.model.world import BY_CONTACT_FIELD, FIELDS, NAMES, REFUSED, FieldPair, Mapped, World
+from tests.model.accounts import BY_CONTACT_FIELD, FIELDS, NAMES, REFUSED, FieldPair, Mapped
+from tests.model.world import World
 
 OPEN = ("open", "parked")
 UNFIT = "a value that fits nowhere"

@@ -8,8 +8,9 @@ import pytest
 
 from contacts.models import Contact
 from sync.models import ExternalRecord, RecordState
+from tests.model.accounts import NAMES, NUMBERS, Account
 from tests.model.oracle import come_to_rest, stay_at_rest
-from tests.model.world import NAMES, NUMBERS, Account, World, a_world
+from tests.model.world import World, a_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Begin = Callable[..., World]

@@ -21,10 +21,9 @@ from django.utils import timezone
 
 from contacts.changes import Source, change_contact, find_or_create
 from contacts.models import Contact, ContactTouched, CustomField, field_specs
-from contacts.values import FieldSpec, FieldType, Value, coerce
+from contacts.values import FieldSpec, Value, coerce
 from integrations.connections import test_connection
 from integrations.models import Connection
-from integrations.providers.errors import AuthError, OutcomeUnknown, ProviderError, RateLimited, Transient
 from integrations.providers.registry import PROVIDERS, ProviderEntry
 from mappings.models import InboundMapping, OutboundMapping
 from sync.links import want_record
@@ -36,68 +35,11 @@ from sync.touch import drain_touched
 from tests.fakes.crashes import Killed, killed_at_commit
 from tests.fakes.crm import FakeCrm
 from tests.fakes.provider import CRMS
+from tests.model.accounts import BY_CONTACT_FIELD, CUSTOM, FIELDS, NAMES, REFUSED, Account, FieldPair, Mapped
 
 FAKE = ProviderEntry("Fake", "tests.fakes.provider:fake_provider", (), "phone", "")
-NAMES = ("north", "south")
-NUMBERS = ("+14155550101", "+14155550102", "+14155550103", "+14155550104")
 PERSON = Source("person", "user:1", "ada", may_clear_opt_out=True)
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
-REFUSED = "Zed"  # a name that the CRMs' validation rules do not take
-
-
-@dataclass(frozen=True)
-class FieldPair:
-    """A contact field and the CRM field it is mapped to, with values for both sides."""
-
-    contact: str
-    external: FieldSpec
-    ours: tuple[Any, ...]
-    theirs: tuple[Value, ...]
-
-
-FIELDS = (
-    FieldPair("first_name", FieldSpec("first_name", FieldType.STRING, max_length=40),
-              ("Ada", "Grace", " Edith ", "", REFUSED, "L" * 60), ("Ada", "Hedy", "Mary", None)),
-    FieldPair("plan", FieldSpec("plan", FieldType.ENUM, ("Free", "Starter", "Pro", "Enterprise")),
-              ("free", "Pro", "Gold", None), ("Free", "Pro", "Starter", None)),
-    FieldPair("note", FieldSpec("value", FieldType.NUMBER), ("7", "seven", "0", None), (0, 7, 2.5, None)),
-    FieldPair("visits", FieldSpec("notes", FieldType.STRING, max_length=32_000), (0, 3, None), ("3", "some", "12", None)),
-    FieldPair("renewal", FieldSpec("visited", FieldType.DATETIME), ("2026-05-14", "2026-06-01", None),
-              ("2026-05-14T09:30:00Z", "2026-07-01T00:00:00Z", None)),
-    FieldPair("vip", FieldSpec("vip", FieldType.BOOLEAN), (True, False, None), (True, False, None)),
-    FieldPair("do_not_call", FieldSpec("do_not_call", FieldType.BOOLEAN), (True, False), (True, False, None)),
-)  # fmt: skip
-BY_CONTACT_FIELD = {pair.contact: pair for pair in FIELDS}
-CUSTOM = {"plan": "enum", "note": "string", "visits": "number", "renewal": "date", "vip": "boolean"}
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """How one field is mapped on one connection."""
-
-    direction: str = "both"
-    conflict: str = "crm_wins"
-    blank_in: str = "ignore"
-    blank_out: str = "ignore"
-
-    @property
-    def pulls(self) -> bool:
-        """Whether CRM values reach the contact."""
-        return self.direction in {"both", "inbound"}
-
-    @property
-    def pushes(self) -> bool:
-        """Whether contact values reach the CRM."""
-        return self.direction in {"both", "outbound"}
-
-
-@dataclass(frozen=True)
-class Account:
-    """The settings of one connection; fields that are not named are mapped both ways."""
-
-    duplicates: str = "latest"
-    deletes: str = "unlink"
-    fields: Mapping[str, Mapped] = field(default_factory=dict)
 
 
 @dataclass
@@ -430,19 +372,6 @@ class World:
     def specs(self) -> Mapping[str, FieldSpec]:
         """The contact's fields."""
         return field_specs()
-
-
-def errors(kind: str) -> BaseException:
-    """What a call may end with."""
-    made: dict[str, BaseException] = {
-        "transient": Transient("The CRM is down.", status=503),
-        "rate": RateLimited("Too many calls.", retry_after=30.0, status=429),
-        "unknown": OutcomeUnknown("The answer was lost."),
-        "auth": AuthError("The credentials are refused.", status=401),
-        "ours": ProviderError("An error that nobody knows.", status=418),
-        "killed": Killed(),
-    }
-    return made[kind]
 
 
 def empty_tables() -> None:
