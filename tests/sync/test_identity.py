@@ -224,7 +224,7 @@ def test_a_winner_that_moves_away_leaves_the_number_to_the_other_at_the_next_ful
 
 
 def test_a_linked_record_without_number_and_a_newcomer_with_it_in_one_page(
-    fields: None, crm: LiveCrm
+    fields: None, crm: LiveCrm, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Both mean the same contact: it is written once each, in turn."""
     connection = connect()
@@ -238,7 +238,7 @@ def test_a_linked_record_without_number_and_a_newcomer_with_it_in_one_page(
         )
     )
     pull(connection)
-    assert set(SyncIssue.objects.values_list("kind", flat=True)) <= {"duplicate_number", "no_phone"}
+    assert "records_broke" not in caplog.text  # PostgreSQL writes no row twice in one statement
     assert contact().last_name == "Second"
     assert ExternalRecord.objects.filter(contact=contact()).count() == 1
 
