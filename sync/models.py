@@ -276,7 +276,9 @@ class UndoRequest(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["ref"], condition=models.Q(state__in=["queued", "running"]), name="one_open_undo_per_ref"
+                fields=["ref"],
+                condition=models.Q(state__in=["queued", "running"]),
+                name="one_open_undo_per_ref",
             )
         ]
 
