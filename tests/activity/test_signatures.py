@@ -1,9 +1,13 @@
 """Only what a known key has signed within five minutes comes in."""
 
+import time
+
 import pytest
 
+from activity import signatures
 from activity.models import BadSignatures
 from activity.signatures import BadSignature, count_bad, sign, verify
+from crmsync.api_keys import ApiKey, issue_key
 
 BODY, KEY, STAMP = b'{"a":1}', "key_x", 1_700_000_000_000
 # Made with the platform's own SDK.
@@ -69,3 +73,28 @@ def test_bad_signatures_are_counted_by_day():
     count_bad()
     count_bad()
     assert [row.count for row in BadSignatures.objects.all()] == [2]
+
+
+@pytest.mark.django_db
+def test_a_new_key_works_at_once_and_a_revoked_one_ends_at_once(django_assert_num_queries):
+    first, secret = issue_key("Voice platform", webhook=True)
+    now = int(time.time() * 1000)
+    signatures.check(b"{}", sign(b"{}", secret, now))
+    with django_assert_num_queries(0):
+        signatures.check(b"{}", sign(b"{}", secret, now))
+    second = issue_key("Rotated", webhook=True)[1]
+    signatures.check(b"{}", sign(b"{}", second, now))
+    first.revoke()
+    with pytest.raises(BadSignature):
+        signatures.check(b"{}", sign(b"{}", secret, now))
+
+
+@pytest.mark.django_db
+def test_a_key_that_another_process_has_made_works_at_once():
+    secret = issue_key("Voice platform", webhook=True)[1]
+    now = int(time.time() * 1000)
+    ApiKey.objects.all().update(expires_at="2020-01-01T00:00Z")
+    with pytest.raises(BadSignature):
+        signatures.check(b"{}", sign(b"{}", secret, now))
+    ApiKey.objects.all().update(expires_at=None)
+    signatures.check(b"{}", sign(b"{}", secret, now))
