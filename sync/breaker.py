@@ -1,7 +1,8 @@
 """The circuit breaker: more overwrites, clears and deletes than a connection allows wait for a person.
 
 Inbound they are counted through a run, and the chunk that would exceed the limit is rolled back with the diff kept on the run.
-Outbound they are counted over an hour, and the batch that would exceed the limit is put back. What a contact's own first
+Outbound, what imports and other bulk work changed is counted over an hour, and the batch that would exceed the limit is put
+back; what a person or a conversation just changed is not counted. What a contact's own first
 import brought may be replaced by that import; filling a blank and creating are never counted.
 """
 
@@ -176,11 +177,11 @@ def _applied_before(run: SyncRun, room: int) -> list[dict[str, Any]]:
 def count_pushes(connection: Connection, intents: Sequence[Intent], ended: int) -> None:
     """Count what a batch would overwrite in the CRM; call it in the transaction that plans it. Raises Tripped.
 
-    Pushes that waited when a person approved them are not counted. `ended`: links that ended while the batch was read.
+    Pushes that waited when a person approved them are not counted, nor are urgent ones: what a person or a conversation has
+    just changed is wanted one by one, while a mass of changes comes from imports. `ended`: links that ended meanwhile.
     """
-    losses = [
-        loss for intent in intents if not _approved(connection, intent) for loss in _overwritten(intent)
-    ]
+    counted = [one for one in intents if not (one.pending.urgent or _approved(connection, one))]
+    losses = [loss for intent in counted for loss in _overwritten(intent)]
     count = len(losses) + ended
     if not count:
         return

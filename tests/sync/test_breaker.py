@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contacts.changes import Source
 from contacts.models import Contact, ContactChange
 from crmsync.tasks import drain
 from integrations.models import Connection
@@ -15,6 +16,8 @@ from sync.push import push_some
 from sync.runs import NotWaiting, RunOpen, cancel_run, request_due_runs, request_run
 from tests.fakes.provider import CRMS
 from tests.sync.world import LiveCrm, connect, contact, edit, later, pull, push, sync, waiting
+
+BULK = Source("import", "import:1", "a list of customers", urgent=False)
 
 
 def number(place: int) -> str:
@@ -250,7 +253,7 @@ def test_the_batch_that_would_exceed_the_limit_is_put_back_and_the_connection_he
     ids = people(crm, 8)
     sync(strict)
     for place in range(8):
-        edit(number(place), plan="Pro")
+        edit(number(place), source=BULK, plan="Pro")
     push()
     strict.refresh_from_db()
     assert strict.held_at is not None
@@ -267,7 +270,7 @@ def test_approved_pushes_go_on_and_the_count_starts_anew(strict: Connection, crm
     ids = people(crm, 8)
     sync(strict)
     for place in range(8):
-        edit(number(place), plan="Pro")
+        edit(number(place), source=BULK, plan="Pro")
     push()
     approve_pushes(strict, by="olga")
     push()
@@ -276,23 +279,34 @@ def test_approved_pushes_go_on_and_the_count_starts_anew(strict: Connection, crm
     assert (strict.held_at, strict.overwrites) == (None, 0)
     assert SyncIssue.objects.get(kind="push_held").acted_by == "olga"
     for place in range(6):
-        edit(number(place), plan="Starter")
+        edit(number(place), source=BULK, plan="Starter")
     push()
     strict.refresh_from_db()
     assert strict.held_at is not None
+
+
+def test_what_a_person_or_a_conversation_just_changed_is_not_held(strict: Connection, crm: LiveCrm) -> None:
+    ids = people(crm, 8)
+    sync(strict)
+    for place in range(8):
+        edit(number(place), plan="Pro")
+    push()
+    strict.refresh_from_db()
+    assert (strict.overwrites, strict.held_at) == (0, None)
+    assert [crm.value(one, "plan") for one in ids] == ["Pro"] * 8
 
 
 def test_pushes_are_counted_over_an_hour(strict: Connection, crm: LiveCrm) -> None:
     ids = people(crm, 8)
     sync(strict)
     for place in range(4):
-        edit(number(place), plan="Pro")
+        edit(number(place), source=BULK, plan="Pro")
     push()
     strict.refresh_from_db()
     assert (strict.overwrites, strict.held_at) == (4, None)
     with later(minutes=61):
         for place in range(4, 8):
-            edit(number(place), plan="Pro")
+            edit(number(place), source=BULK, plan="Pro")
         push()
     strict.refresh_from_db()
     assert (strict.overwrites, strict.held_at) == (4, None)
@@ -303,7 +317,7 @@ def test_filling_blanks_in_the_crm_is_not_counted(strict: Connection, crm: LiveC
     people(crm, 8)
     sync(strict)
     for place in range(8):
-        edit(number(place), vip=True, do_not_call=True)
+        edit(number(place), source=BULK, vip=True, do_not_call=True)
     push()
     strict.refresh_from_db()
     assert (strict.overwrites, strict.held_at) == (0, None)
@@ -313,7 +327,7 @@ def test_while_it_is_held_nothing_is_pushed_and_inbound_goes_on(strict: Connecti
     ids = people(crm, 8)
     sync(strict)
     for place in range(8):
-        edit(number(place), plan="Pro")
+        edit(number(place), source=BULK, plan="Pro")
     push()
     edit(number(0), notes="Newer")
     assert push_some(urgent_only=True) == 0

@@ -186,9 +186,9 @@ def link(external_id: str) -> ExternalRecord:
     return ExternalRecord.objects.get(external_id=external_id)
 
 
-def edit(number: str = ADA, **values: Any) -> None:
-    """A person changes fields here."""
-    change_contact(contact(number).pk, values, source=PERSON)
+def edit(number: str = ADA, *, source: Source = PERSON, **values: Any) -> None:
+    """A person, or whoever else, changes fields here."""
+    change_contact(contact(number).pk, values, source=source)
 
 
 def waiting() -> list[PendingPush]:
