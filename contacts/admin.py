@@ -39,7 +39,7 @@ class CustomFieldForm(forms.ModelForm):
 
     class Meta:
         model = CustomField
-        fields = ("name", "label", "type", "description", "options", "position")
+        fields = ("name", "label", "type", "description", "options", "position", "private", "fallback")
 
 
 @admin.register(CustomField)

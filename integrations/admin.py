@@ -36,8 +36,9 @@ class ConnectionAdmin(admin.ModelAdmin):
         return [
             (None, {"fields": ["provider", "name", "tenant_url", *secrets]}),
             ("What it does", {"fields": behaviour}),
-            ("When records meet", {"fields": ["rank", "duplicate_policy", "delete_policy"]}),
-            ("Details", {"fields": ["phone_region", "options"], "classes": ["collapse"]}),
+            ("When records meet", {"fields": ["rank", "phone_fields", "duplicate_policy", "delete_policy"]}),
+            ("When to ask a person", {"fields": ["overwrite_floor", "overwrite_percent"]}),
+            ("Details", {"fields": ["phone_region", "reconcile_hours", "options"], "classes": ["collapse"]}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:  # noqa: ARG002

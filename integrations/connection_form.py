@@ -6,10 +6,13 @@ from typing import Any
 
 from django import forms
 
+from contacts.admin import OneALine
 from integrations.models import Connection
 from integrations.providers.errors import ConfigError
 from integrations.providers.registry import PROVIDERS, Credential
 
+CHECK = "_check"
+CHECKED = "Checked; nothing is saved yet. What to mend or to know stands with each mapping below. Save when it is right."
 SECRET = "secret_"  # noqa: S105 (a prefix)
 
 
@@ -18,11 +21,17 @@ class ConnectionForm(forms.ModelForm):
 
     secret_names: tuple[str, ...] = ()
     provider_key = ""
+    phone_fields = OneALine(
+        required=False,
+        label="Further phone fields",
+        help_text="CRM fields, one a line, to look into in this order when the mapped phone field holds no usable number.",
+    )
 
     class Meta:
         model = Connection
         fields = ("provider", "name", "tenant_url", "rank", "phone_region", "enabled", "interval_minutes", "options",
-                  "sync_conversation_activity", "sync_new_contacts", "duplicate_policy", "delete_policy")  # fmt: skip
+                  "sync_conversation_activity", "sync_new_contacts", "duplicate_policy", "delete_policy", "phone_fields",
+                  "overwrite_floor", "overwrite_percent", "reconcile_hours")  # fmt: skip
         widgets = {"provider": forms.HiddenInput}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -51,6 +60,8 @@ class ConnectionForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """One complete set of credentials; stored ones are not sent to an address that they were not entered for."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if CHECK in self.data:
+            self.add_error(None, CHECKED)
         moved = bool(self.instance.pk and self.instance.credentials) and "tenant_url" in self.changed_data
         if not self.given() and not moved:
             return cleaned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,6 +16,9 @@ from mappings import compatibility
 from mappings.transforms import Case as Letters
 from mappings.transforms import Transform
 from mappings.unknown import still_unknown
+
+Specs = Mapping[str, FieldSpec]
+Schema = Mapping[str, ExternalField]
 
 
 class ConflictPolicy(models.TextChoices):
@@ -114,12 +118,13 @@ class InboundMapping(models.Model):
         """What happens to a value on its way in."""
         return _transform(self)
 
-    def warnings(self) -> list[str]:
-        """What the mapping will not do, in words; from the cached schema."""
-        spec = field_specs().get(self.contact_field)
+    def warnings(self, specs: Specs | None = None, schema: Schema | None = None) -> list[str]:
+        """What the mapping will not do, in words; from the cached schema. Give both where many are asked in a row."""
+        spec = (specs if specs is not None else field_specs()).get(self.contact_field)
         if spec is None:
             return []
-        found = compatibility.inbound_warnings(spec, self.external_field, _schema(self), self.transform)
+        fields = schema if schema is not None else _schema(self)
+        found = compatibility.inbound_warnings(spec, self.external_field, fields, self.transform)
         return found + _unused_default(self)
 
 
@@ -163,12 +168,13 @@ class OutboundMapping(models.Model):
         """What happens to a value on its way out."""
         return _transform(self)
 
-    def warnings(self) -> list[str]:
-        """What the mapping will not do, in words; from the cached schema."""
-        spec = field_specs().get(self.contact_field)
+    def warnings(self, specs: Specs | None = None, schema: Schema | None = None) -> list[str]:
+        """What the mapping will not do, in words; from the cached schema. Give both where many are asked in a row."""
+        spec = (specs if specs is not None else field_specs()).get(self.contact_field)
         if spec is None:
             return []
-        found = compatibility.outbound_warnings(spec, self.external_field, _schema(self), self.transform)
+        fields = schema if schema is not None else _schema(self)
+        found = compatibility.outbound_warnings(spec, self.external_field, fields, self.transform)
         return found + _unused_default(self)
 
 

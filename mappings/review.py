@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contacts.models import field_specs
 from integrations.models import Connection
 from mappings.compatibility import PHONE, creation_warnings
 from mappings.compile import compile_rules
@@ -27,7 +28,8 @@ def review(connection: Connection) -> list[Finding]:
         *connection.inbound_mappings.all(),
         *connection.outbound_mappings.all(),
     ]
-    found += [Finding(str(row), words) for row in rows for words in row.warnings()]
+    specs, schema = field_specs(), connection.external_fields()
+    found += [Finding(str(row), words) for row in rows for words in row.warnings(specs, schema)]
     return found + [Finding("", words) for words in _of_creation(connection, rules.create_phone)]
 
 

@@ -18,9 +18,10 @@ from crmsync.pages.guard import page, person
 from crmsync.pages.listing import OF_ITS_CONNECTION, chosen, listing
 from integrations.health import health_of
 from integrations.models import Connection
-from integrations.preflight import Level, Needs, Wanted, preflight
+from integrations.preflight import Level
 from integrations.quota import usage
 from mappings.models import InboundMapping
+from mappings.ready import check_ready
 from mappings.review import Finding, review
 from mappings.unknown import Suggestion, add_option, map_value, suggestions
 from sync import breaker
@@ -28,12 +29,8 @@ from sync.issues import OPEN
 from sync.kinds import kind_of
 from sync.models import ExternalRecord, PendingPush, RecordState, RunState, SyncIssue, SyncRun
 from sync.reconcile import backfill_offer
+from sync.report import never_match
 from sync.runs import RunOpen, request_run
-
-REASONS = {
-    "not_chosen": "A person chose another record with this number.",
-    "missing": "The CRM no longer shows the record to us.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +56,6 @@ class Unknown:
     found: list[Suggestion]
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Records that are not linked, by reason."""
-
-    reason: str
-    words: str
-    fix: str
-    count: int
-
-
 @page("integrations.view_connection")
 def connection(request: HttpRequest, public_id: str) -> HttpResponse:
     """Everything about one connection on one page."""
@@ -83,6 +70,7 @@ def connection(request: HttpRequest, public_id: str) -> HttpResponse:
         count=Count("id"), oldest=Min("created_at")
     )
     held, rows = held_pushes(found)
+    findings = review(found)
     context = {
         "connection": found,
         "health": health_of(found, last_good),
@@ -96,10 +84,10 @@ def connection(request: HttpRequest, public_id: str) -> HttpResponse:
         "offer": backfill_offer(found),
         "held": held,
         "lines": rows,
-        "mapped": mapped(found),
-        "findings": [one for one in review(found) if not one.mapping],
+        "mapped": mapped(found, findings),
+        "findings": [one for one in findings if not one.mapping],
         "unknown": unknown_values(found),
-        "left_out": left_out(found),
+        "left_out": never_match(found, examples=0),
         "issues": issues_of(found),
     }
     return render(request, "pages/connection.html", context)
@@ -122,7 +110,7 @@ def sync_now(request: HttpRequest, public_id: str) -> HttpResponse:
 def test(request: HttpRequest, public_id: str) -> HttpResponse:
     """Test the credentials, read the CRM's fields anew, and check everything that the connection needs."""
     found = _found(public_id)
-    lines = preflight(found, wanted_of(found))
+    lines = check_ready(found)
     wrong = [line for line in lines if line.level == Level.ERROR]
     if wrong:
         messages.error(request, f"{found.name}: {wrong[0].what} {wrong[0].fix}".strip())
@@ -164,7 +152,7 @@ def unknown_value(request: HttpRequest, public_id: str, pk: int) -> HttpResponse
 def records_left_out(request: HttpRequest, public_id: str) -> HttpResponse:
     """The records that are not linked, one by one, with their place in the CRM; narrowed by ?reason=."""
     found = _found(public_id)
-    groups = left_out(found)
+    groups = never_match(found, examples=0)
     reason = chosen(request, "reason", [group.reason for group in groups])
     rows = ExternalRecord.objects.filter(connection=found, state=RecordState.SKIPPED).defer("settled")
     shown = listing(request, (rows.filter(reason=reason) if reason else rows).order_by("-id"))
@@ -189,9 +177,9 @@ def held_pushes(found: Connection) -> tuple[SyncIssue | None, list[Line]]:
     return issue, lines_held(found, rows, side="crm")
 
 
-def mapped(found: Connection) -> list[Mapped]:
-    """Both directions of each pair of fields in one line, the phone number first."""
-    schema, specs, findings = found.external_fields(), field_specs(), review(found)
+def mapped(found: Connection, findings: Sequence[Finding]) -> list[Mapped]:
+    """Both directions of each pair of fields in one line, the phone number first, with what there is to say about them."""
+    schema, specs = found.external_fields(), field_specs()
     said: dict[str, list[Finding]] = {}
     for finding in findings:
         said.setdefault(finding.mapping, []).append(finding)
@@ -238,38 +226,6 @@ def unknown_values(found: Connection) -> list[Unknown]:
         for row in rows
         if (some := suggestions(row))
     ]
-
-
-def left_out(found: Connection) -> list[LeftOut]:
-    """Why records of the CRM are no contacts here, the most common reason first."""
-    rows = ExternalRecord.objects.filter(connection=found, state=RecordState.SKIPPED).values("reason")
-    return [
-        LeftOut(
-            row["reason"],
-            REASONS.get(row["reason"], kind_of(row["reason"]).words),
-            kind_of(row["reason"]).advice if row["reason"] not in REASONS else "",
-            row["count"],
-        )
-        for row in rows.annotate(count=Count("id")).order_by("-count", "reason")
-    ]
-
-
-def wanted_of(found: Connection) -> list[Wanted]:
-    """The CRM fields that the mappings use, and what for."""
-    specs = {name: spec.type for name, spec in field_specs().items()}
-    inbound = [
-        Wanted(row.external_field, Needs.READ, specs.get(row.contact_field))
-        for row in found.inbound_mappings.all()
-    ]
-    outbound = [
-        Wanted(
-            row.external_field,
-            Needs.CREATE if row.contact_field == "phone_number" else Needs.WRITE,
-            specs.get(row.contact_field),
-        )
-        for row in found.outbound_mappings.all()
-    ]
-    return [*inbound, *outbound]
 
 
 def issues_of(found: Connection) -> list[dict[str, Any]]:

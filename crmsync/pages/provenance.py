@@ -13,7 +13,7 @@ _KINDS = {
     "crm": "CRM", "conversation": "conversation", "person": "person", "api_key": "API key", "import": "import",
     "merge": "merge", "undo": "undo", "system": "system",
 }  # fmt: skip
-_PAGES = {"run": "run", "conversation": "conversation"}
+_PAGES = {"run": "run", "conversation": "conversation", "backfill": "backfill"}
 
 
 @dataclass(frozen=True, slots=True)

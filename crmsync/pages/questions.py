@@ -5,10 +5,11 @@ Both sides are read from the CRM when the question is shown, and again when it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +17,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from contacts.models import field_specs, snapshot
 from contacts.values import DoesNotFit, FieldSpec
+from crmsync.pages.contact_form import CanonicalField
 from crmsync.pages.diffs import addresses
 from crmsync.pages.guard import page, person
 from crmsync.pages.issues import ASKED, back
@@ -29,7 +31,7 @@ from sync import issues
 from sync.decisions import CannotDecide, Sides, candidates, choose_record, decide_conflict, rule_of
 from sync.kinds import kind_of
 from sync.models import ExternalRecord, RecordState, SyncIssue
-from sync.wake import wake
+from sync.thaw import decide_oscillation, values
 
 AT_ONCE = 10  # questions a page: their records are read while the person waits
 ALL_AT_ONCE = 50  # decided in one request
@@ -62,17 +64,18 @@ def question(request: HttpRequest, pk: int) -> HttpResponse:
     issue = get_object_or_404(
         SyncIssue.objects.select_related("connection", "contact"), pk=pk, kind__in=ASKED
     )
+    return _show(request, issue, _value_form(issue))
+
+
+def _show(request: HttpRequest, issue: SyncIssue, form: forms.Form | None) -> HttpResponse:
     context: dict[str, Any] = {
         "question": asked([issue])[0],
         "issue": issue,
         "open": issue.state in issues.OPEN,
+        "form": form,
     }
-    if issue.kind == "ambiguous" and context["open"]:
-        context |= _records(issue)
-    if issue.kind == "conflict":
-        context["same"] = (
-            _open().filter(kind="conflict", connection=issue.connection, field=issue.field).count()
-        )
+    if context["open"]:
+        context |= _MORE[issue.kind](issue)
     return render(request, "pages/question.html", context)
 
 
@@ -104,11 +107,22 @@ def choose(request: HttpRequest, pk: int) -> HttpResponse:
 
 @page("sync.change_syncissue", "POST")
 def thaw(request: HttpRequest, pk: int) -> HttpResponse:
-    """Let a field that two CRMs fought over be synced again, with the value that it has now."""
-    issue = get_object_or_404(SyncIssue.objects.select_related("connection"), pk=pk, kind="oscillation")
-    issues.resolve(issue.connection, pk=issue.pk, by=person(request).get_username())
-    wake()
-    messages.success(request, "The field is synced again. Should the CRMs go on fighting, you will be told.")
+    """End a fight of two CRMs over a field: the value that was typed goes everywhere, and the field is synced again."""
+    issue = get_object_or_404(
+        SyncIssue.objects.select_related("connection", "contact"), pk=pk, kind="oscillation"
+    )
+    form = _value_form(issue, request.POST)
+    if form is None or not form.is_valid():
+        return _show(request, issue, form)
+    try:
+        decide_oscillation(issue, form.cleaned_data["value"], person(request).get_username())
+    except (CannotDecide, DoesNotFit, ProviderError) as error:
+        form.add_error("value", _said(error))
+        return _show(request, issue, form)
+    messages.success(
+        request,
+        "The value goes to every CRM, and the field is synced again. Should they go on, you will be told.",
+    )
     return redirect("questions")
 
 
@@ -190,6 +204,30 @@ def _sides(row: SyncIssue, rules: Rules, record: Record | None) -> tuple[Sides |
         return Sides(rule, ours, theirs, None, str(error)), ""
 
 
+def _value_form(issue: SyncIssue, data: Any = None) -> forms.Form | None:
+    """The control for the field that two CRMs fight over, holding what the contact holds."""
+    spec = field_specs().get(issue.field)
+    if issue.kind != "oscillation" or spec is None or issue.contact is None:
+        return None
+    held = issue.contact.value(spec.name)
+    form = forms.Form(data, initial={"value": held})
+    form.fields["value"] = CanonicalField(spec, held)
+    return form
+
+
+def _same(issue: SyncIssue) -> dict[str, Any]:
+    rows = _open().filter(kind="conflict", connection=issue.connection, field=issue.field)
+    return {"same": rows.count()}
+
+
+def _fight(issue: SyncIssue) -> dict[str, Any]:
+    try:
+        found = values(issue)
+    except (CannotDecide, ProviderError) as error:
+        return {"problem": _said(error)}
+    return {"held": [(name or "Here", value) for name, value in found.items()]}
+
+
 def _records(issue: SyncIssue) -> dict[str, Any]:
     """The candidates side by side: the mapped fields in lines, the records in columns."""
     try:
@@ -207,6 +245,13 @@ def _records(issue: SyncIssue) -> dict[str, Any]:
             if any(record.values.get(name) is not None for record in found)
         ],
     }
+
+
+_MORE: dict[str, Callable[[SyncIssue], dict[str, Any]]] = {
+    "conflict": _same,
+    "ambiguous": _records,
+    "oscillation": _fight,
+}
 
 
 def _said(error: Exception) -> str:

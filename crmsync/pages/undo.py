@@ -47,7 +47,8 @@ def undo(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
         "result": result,
         "cut": cut,
         "skipped": [(WHY.get(reason, OTHER), count) for reason, count in result.skipped.most_common()],
-        "rows": [(row, *shown_as(row.field, specs)) for row in result.rows],
+        "stays_here": dict(result.stays_here),
+        "rows": [(row, *shown_as(row.field, specs)) for row in result.rows if row.field],
     }
     return render(request, "pages/undo.html", context)
 

@@ -38,6 +38,7 @@ urlpatterns = [
     path("connections/<str:public_id>/outbound/arm/", previews.arm, name="arm"),
     path("connections/<str:public_id>/outbound/disarm/", previews.stop, name="disarm"),
     path("connections/<str:public_id>/drift/", drift.drift, name="drift"),
+    path("connections/<str:public_id>/drift/repair/", drift.repair_drift, name="drift-repair"),
     path("contacts/", contacts.contact_list, name="contacts"),
     path("contacts/new/", edit.new, name="contact-new"),
     path("contacts/<str:public_id>/", profile.profile, name="contact"),

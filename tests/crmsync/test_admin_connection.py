@@ -25,7 +25,8 @@ ADD = "/admin/integrations/connection/add/"
 NEW = {
     "provider": "salesforce", "name": "Salesforce EU", "tenant_url": "https://acme.my.salesforce.com", "rank": "10",
     "enabled": "on", "interval_minutes": "5", "duplicate_policy": "latest", "delete_policy": "unlink", "options": "{}",
-    "phone_region": "", "secret_client_id": "the-id", "secret_client_secret": "the-secret",
+    "phone_region": "", "overwrite_floor": "100", "overwrite_percent": "10", "reconcile_hours": "24", "phone_fields": "",
+    "secret_client_id": "the-id", "secret_client_secret": "the-secret",
 }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ RUNNERS = (ADMINISTRATOR, OPERATOR)
 def address(name: str, known: World) -> str:
     of = {
         ("connection", "sync-now", "connection-test", "release-pushes", "left-out", "dry-run", "outbound", "arm", "disarm",
-         "drift"): [known.connection.public_id],
+         "drift", "drift-repair"): [known.connection.public_id],
         ("contact", "contact-edit", "contact-merge"): [known.contact.public_id],
         ("conversation", "conversation-attach"): [known.conversation.pk],
         ("run", "run-approve", "run-reject", "run-cancel", "run-export"): [known.run.pk],
@@ -99,8 +99,9 @@ def test_only_those_who_run_the_system_add_contacts_and_start_syncs(role: str):
 
 MAY: dict[tuple[str, ...], tuple[str, ...]] = {
     RUNNERS: (
-        "dry-run", "drift", "connection-test", "release-pushes", "outbound", "arm", "disarm", "unknown-value", "run-approve",
-        "run-reject", "run-cancel", "contact-merge", "backfills", "backfill", "backfill-stop", "undo",
+        "dry-run", "drift", "drift-repair", "connection-test", "release-pushes", "outbound", "arm", "disarm",
+        "unknown-value", "run-approve", "run-reject", "run-cancel", "contact-merge", "backfills",
+        "backfill", "backfill-stop", "undo",
     ),
     EDITORS: (
         "issue-retry", "issue-ignore", "issues-retry", "decide", "choose-record", "thaw", "review-decide",
