@@ -8,7 +8,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from activity.models import ActivityEntry, AppliedMapping, Conversation, MergeReview, WebhookDelivery
+from activity.models import (
+    ActivityEntry,
+    AppliedMapping,
+    Backfill,
+    Conversation,
+    MergeReview,
+    WebhookDelivery,
+)
 from activity.process import replay
 from contacts import shown
 from contacts.ledger import Ledger
@@ -157,3 +164,25 @@ class ActivityEntryAdmin(Ledger):
     def logged(self, entry: ActivityEntry) -> SafeString | str:
         """Its age."""
         return shown.moment(entry.logged_at)
+
+
+@admin.register(Backfill)
+class BackfillAdmin(Ledger):
+    """Mappings that were applied to past conversations."""
+
+    list_display = ("id", "chip", "by", "done", "contacts", "changed", "failed", "began")
+    list_filter = ("state",)
+
+    def view_on_site(self, job: Backfill) -> str:
+        """Its page, with the progress."""
+        return reverse("backfill", args=[job.pk])
+
+    @admin.display(description="state", ordering="state")
+    def chip(self, job: Backfill) -> SafeString:
+        """In colour."""
+        return shown.chip(job.get_state_display(), job.state)
+
+    @admin.display(description="began", ordering="created_at")
+    def began(self, job: Backfill) -> SafeString | str:
+        """Its age."""
+        return shown.moment(job.created_at)

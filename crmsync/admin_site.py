@@ -16,9 +16,9 @@ GROUPS = (
     (
         "conversations",
         "Conversations",
-        ("Conversation", "MergeReview", "AppliedMapping", "ActivityEntry", "WebhookDelivery"),
+        ("Conversation", "MergeReview", "AppliedMapping", "ActivityEntry", "WebhookDelivery", "Backfill"),
     ),
-    ("sync", "Sync", ("SyncRun", "SyncIssue", "ExternalRecord", "PendingPush")),
+    ("sync", "Sync", ("SyncRun", "SyncIssue", "ExternalRecord", "PendingPush", "UndoRequest")),
     ("access", "Access", ("User", "Group", "ApiKey", "LogEntry")),
 )
 

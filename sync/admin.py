@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from contacts import shown
 from contacts.ledger import Ledger
 from integrations.models import Connection
-from sync.models import ExternalRecord, PendingPush, SyncIssue, SyncRun, counts_in_words
+from sync.models import ExternalRecord, PendingPush, SyncIssue, SyncRun, UndoRequest, counts_in_words
 
 OF_CONNECTION = ("connection__schema", "connection__credentials", "connection__token")
 
@@ -128,3 +128,25 @@ class PendingPushAdmin(SyncLedger):
     def due(self, push: PendingPush) -> SafeString | str:
         """From when on it is tried."""
         return shown.moment(push.due_at)
+
+
+@admin.register(UndoRequest)
+class UndoRequestAdmin(Ledger):
+    """What people took back."""
+
+    list_display = ("words", "chip", "requested_by", "restored", "contacts", "asked")
+    list_filter = ("state",)
+
+    def view_on_site(self, undo: UndoRequest) -> str:
+        """Its page."""
+        return reverse("undo-request", args=[undo.pk])
+
+    @admin.display(description="state", ordering="state")
+    def chip(self, undo: UndoRequest) -> SafeString:
+        """In colour."""
+        return shown.chip(undo.get_state_display(), undo.state)
+
+    @admin.display(description="asked for", ordering="created_at")
+    def asked(self, undo: UndoRequest) -> SafeString | str:
+        """Its age."""
+        return shown.moment(undo.created_at)

@@ -182,6 +182,7 @@ class PendingPush(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name_plural = "pending pushes"
         constraints = [models.UniqueConstraint(fields=["connection", "contact"], name="one_pending_push")]
         indexes = [models.Index(fields=["connection", "-urgent", "due_at"], name="push_due")]
 

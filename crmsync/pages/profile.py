@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 
 from activity.models import ActivityEntry, Conversation
 from activity.variables import dynamic_variables
-from contacts.models import Contact, ContactChange, CustomField
+from contacts.models import Contact, ContactChange, CustomField, FormerContactId
 from contacts.values import BUILT_IN, FieldSpec, Value
 from crmsync.pages.guard import page
 from crmsync.pages.listing import OF_ITS_CONNECTION
@@ -48,7 +48,10 @@ class Step:
 
 @page("contacts.view_contact")
 def profile(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Everything about one contact on one page."""
+    """Everything about one contact on one page; the address of one that was merged leads to the one that survives."""
+    merged = FormerContactId.objects.filter(public_id=public_id).select_related("contact").first()
+    if merged:
+        return redirect(merged.contact)
     contact = get_object_or_404(Contact.objects.prefetch_related("tags", "aliases"), public_id=public_id)
     fields = list(CustomField.objects.all())
     specs = BUILT_IN | {field.name: field.spec for field in fields}

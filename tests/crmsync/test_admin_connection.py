@@ -10,9 +10,11 @@ from django.test import Client
 from django.urls import reverse
 
 from activity.models import Conversation
-from contacts.models import Contact, ContactChange
+from contacts.models import Contact, ContactChange, CustomField
+from contacts.values import FieldType
 from crmsync.roles import OPERATOR, REVIEWER
-from integrations.models import Connection
+from integrations.models import Connection, dump_field
+from integrations.providers.base import ExternalField
 from integrations.providers.errors import AuthError
 from integrations.providers.registry import PROVIDERS, ProviderEntry
 from mappings.models import InboundMapping, OutboundMapping
@@ -247,3 +249,65 @@ def test_the_status_box_names_records_left_out_and_open_issues(client: Client):
     page = text(client.get(page_of(known.connection)))
     for words in ("Healthy", "1 no phone", "18 records have no phone number.", "Sync everything"):
         assert words in page
+
+
+def test_a_value_map_and_further_phone_fields_are_edited_as_lines(client: Client):
+    crm = connection()
+    crm.schema = [*crm.schema, dump_field(ExternalField("Mobile", "Mobile", FieldType.STRING, phone=True))]
+    crm.save()
+    changes = {"phone_fields": "Mobile\n\n", "inbound_mappings-1-value_map": "Augusta = Ada\nK. = King\n"}
+    assert (
+        client.post(
+            page_of(crm),
+            sent(crm, **changes) | row("inbound_mappings", 1, "FirstName", "first_name") | changes,
+        ).status_code
+        == 302
+    )
+    crm.refresh_from_db()
+    assert crm.phone_fields == ["Mobile"]
+    assert InboundMapping.objects.get(contact_field="first_name").value_map == {
+        "Augusta": "Ada",
+        "K.": "King",
+    }
+    assert "Augusta = Ada" in text(client.get(page_of(crm)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [("Augusta", "is not like"), ("= Ada", "is not like"), ("A = B\nA = C", "stands there twice")],
+)
+def test_lines_that_are_no_value_map_are_said_and_kept(client: Client, lines: str, words: str):
+    crm = connection()
+    data = sent(crm) | row("inbound_mappings", 1, "FirstName", "first_name")
+    page = text(client.post(page_of(crm), data | {"inbound_mappings-1-value_map": lines}))
+    assert words in page
+    assert lines.splitlines()[0] in page
+    assert InboundMapping.objects.count() == 1
+
+
+def test_checking_shows_the_warnings_of_what_was_typed_and_saves_nothing(client: Client):
+    crm = connection()
+    data = sent(crm) | row("inbound_mappings", 1, "Phone", "first_name") | {"name": "Renamed", "_check": "1"}
+    page = text(
+        client.post(
+            page_of(crm),
+            data | {"inbound_mappings-1-default_value": "friend", "inbound_mappings-1-blank_policy": "clear"},
+        )
+    )
+    assert "nothing is saved yet" in page
+    assert "The default is never used" in page
+    assert 'value="Renamed"' in page
+    assert InboundMapping.objects.count() == 1
+    crm.refresh_from_db()
+    assert crm.name == "Salesforce EU"
+
+
+def test_unknown_values_stand_with_their_mapping_and_lead_to_the_page_that_maps_them(client: Client):
+    crm = connection()
+    CustomField.objects.create(name="plan", label="Plan", type="enum", options=["Free", "Pro"])
+    mapping = InboundMapping.objects.create(
+        connection=crm, external_field="FirstName", contact_field="plan", unknown_values={"Gold": 7}
+    )
+    page = text(client.get(page_of(crm)))
+    assert "7 records have “Gold”" in page
+    assert f"/connections/{crm.public_id}/#unknown-{mapping.pk}" in page

@@ -81,7 +81,7 @@ def test_the_export_has_every_value_and_no_formula(client: Client):
     )
     answer = client.get(f"/runs/{run.pk}/export.csv")
     assert answer["Content-Disposition"] == f'attachment; filename="run-{run.pk}.csv"'
-    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
     assert {row["field"]: (row["old"], row["new"]) for row in rows if row["created"] == "false"} == {
         "last_name": ("Lovelace", "'=1+1"),
         "first_name": ("Ada", ""),

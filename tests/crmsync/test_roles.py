@@ -39,7 +39,7 @@ RUNNERS = (ADMINISTRATOR, OPERATOR)
 
 
 def address(name: str, known: World) -> str:
-    of = {
+    of: dict[tuple[str, ...], list[object]] = {
         ("connection", "sync-now", "connection-test", "release-pushes", "left-out", "dry-run", "outbound", "arm", "disarm",
          "drift", "drift-repair"): [known.connection.public_id],
         ("contact", "contact-edit", "contact-merge"): [known.contact.public_id],
