@@ -184,6 +184,8 @@ class World:
     def crm_restore(self, name: str, external_id: str) -> None:
         """Out of the bin."""
         self._unsure_record(name, external_id)
+        # With the stamp of its deletion it could not be told from a late update of a deleted record: see guarantees.md.
+        self.crms[name].advance(seconds=1)
         self.crms[name].restore(external_id)
 
     def crm_merge(self, name: str, winner: str, loser: str) -> None:
