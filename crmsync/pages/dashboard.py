@@ -19,7 +19,7 @@ from crmsync.pages.runs import LONG
 from integrations.health import Health, health_of
 from integrations.models import Connection
 from sync.issues import OPEN
-from sync.kinds import kind_of
+from sync.kinds import Category, kind_of
 from sync.models import PendingPush, RunState, SyncIssue, SyncRun
 
 
@@ -108,13 +108,20 @@ def _share(row: Connection) -> int | None:
 
 
 def open_issues() -> list[dict[str, Any]]:
-    """Open issues by kind, the most common first: kind, words, issues, records."""
+    """Open issues by kind, the most common first: kind, words, issues, records, and whether it asks for an approval."""
     rows = (
         SyncIssue.objects.filter(state__in=OPEN)
         .values("kind")
         .annotate(issues=Count("id"), records=Sum("count"))
     )
-    return [{**row, "words": kind_of(row["kind"]).words} for row in rows.order_by("-records", "kind")]
+    return [
+        {
+            **row,
+            "words": kind_of(row["kind"]).words,
+            "asks": kind_of(row["kind"]).category is Category.APPROVAL,
+        }
+        for row in rows.order_by("-records", "kind")
+    ]
 
 
 def today() -> dict[str, Any]:
