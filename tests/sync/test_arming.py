@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from contacts.changes import create_contact
+from contacts.changes import Source, create_contact
 from crmsync.tasks import sweep
 from integrations.models import Connection
 from sync.arming import approve_outbound, disarm, preview_outbound, remind
