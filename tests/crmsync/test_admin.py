@@ -137,7 +137,13 @@ def test_an_analysis_mapping_is_chosen_from_the_fields_and_checked(client: Clien
     CustomField.objects.create(name="budget", type="number")
     where = reverse("admin:mappings_analysismapping_add")
     assert 'value="phone_number"' not in text(client.get(where))
-    new = {"analysis_field": "money", "contact_field": "budget", "update_mode": "merge", "position": "0", "review": "automatic"}
+    new = {
+        "analysis_field": "money",
+        "contact_field": "budget",
+        "update_mode": "merge",
+        "position": "0",
+        "review": "automatic",
+    }
     assert "Only string fields can be merged." in text(client.post(where, new))
     assert client.post(where, new | {"update_mode": "fill_if_empty"}).status_code == 302
     assert str(AnalysisMapping.objects.get()) == "money → budget (fill if empty)"
