@@ -84,7 +84,7 @@ def test_the_budget_of_the_settings_holds_where_the_organisation_has_none(llm, n
     learn("Has a cat.", "call_2")
     assert [review.code for review in MergeReview.objects.order_by("id")] == ["", "budget"]
     assert len(llm.requests) == 1
-    last = MergeReview.objects.first()
+    last = MergeReview.objects.latest("id")
     assert last.due_at == asking.month(timezone.now())[1]
     assert "budget" in last.reason
 
@@ -184,7 +184,7 @@ def test_merging_later_is_tried_ever_less_often_and_then_left_to_a_person(llm, n
     for _ in range(6):
         MergeReview.objects.filter(due_at__isnull=False).update(due_at=timezone.now())
         merge_some()
-    review = MergeReview.objects.order_by("id").first()
+    review = MergeReview.objects.earliest("id")
     assert (review.state, review.due_at, review.attempts) == ("kept_both", None, 5)
     assert len(llm.requests) == 6
     assert asking.spent() == Decimal("0.005") * 6

@@ -144,7 +144,9 @@ def test_a_preview_tells_what_an_agent_would_get_and_how_old_it_is(fields):
     assert {one.name: one.text for one in found.variables} == dynamic_variables(ada)
     by_name = {one.name: one for one in found.variables}
     assert by_name["notes"].source == "Grace"
-    assert timezone.now() - by_name["notes"].at < timedelta(minutes=1)
+    written = by_name["notes"].at
+    assert written is not None
+    assert timezone.now() - written < timedelta(minutes=1)
     assert (by_name["plan"].fallback, by_name["plan"].at) == (True, None)
     assert (found.may_call, found.reject) == (True, False)
     assert preview("+14155550177").contact is None

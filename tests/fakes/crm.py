@@ -153,9 +153,7 @@ class FakeCrm:
         """Let calls of `method` fail; with `applied` the work is done and only the answer lost."""
         self.faults.append(Fault(method, error, times, applied, skip))
 
-    def amid(
-        self, method: str, action: Callable[[], object], *, after: bool = False, skip: int = 0
-    ) -> None:
+    def amid(self, method: str, action: Callable[[], object], *, after: bool = False, skip: int = 0) -> None:
         """Let something happen once during a call of `method`, for example a person's edit after a page was read."""
         self._amid.append(Interruption(method, action, after, skip))
 

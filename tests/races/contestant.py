@@ -116,4 +116,10 @@ def _crm(tenant: str) -> Any:
     return CRMS[tenant]
 
 
-JOBS: dict[str, Callable[..., Callable[[], Any]]] = {"claim": claim, "pull": pull, "call": call, "want": want, "edit": edit}
+JOBS: dict[str, Callable[..., Callable[[], Any]]] = {
+    "claim": claim,
+    "pull": pull,
+    "call": call,
+    "want": want,
+    "edit": edit,
+}
