@@ -49,8 +49,8 @@ class Received:
 
 def read(body: bytes, headers: Mapping[str, str]) -> Received:
     """The frame of a body: a JSON object with a text under "event". Raises BadBody."""
-    document = parse(body)
-    event = document.get("event")
+    document = _object(body)  # only its frame is used here; whoever reads the rest cleans it
+    event = storable(document.get("event"))
     if not isinstance(event, str) or not event.strip():
         raise BadBody("The body has no “event”.")
     kept = {name: headers[name][:500] for name in KEPT_HEADERS if name in headers}
@@ -59,12 +59,7 @@ def read(body: bytes, headers: Mapping[str, str]) -> Received:
 
 def parse(body: bytes) -> dict[str, Any]:
     """The JSON object in a body, free of what a database cannot hold. Raises BadBody."""
-    try:
-        document = storable(json.loads(body, parse_constant=_refuse_constant))
-    except (ValueError, RecursionError) as error:
-        raise BadBody("The body is not valid JSON.") from error
-    if not isinstance(document, dict):
-        raise BadBody("The body is not a JSON object.")
+    document: dict[str, Any] = storable(_object(body))
     return document
 
 
@@ -73,8 +68,9 @@ def conversation_key(document: Mapping[str, Any]) -> str:
     for wrapper, name in _IDS.items():
         subject = document.get(wrapper)
         found = subject.get(name) if isinstance(subject, dict) else None
-        if isinstance(found, str) and 0 < len(found.strip()) <= KEY_LIMIT:
-            return found.strip()
+        found = storable(found).strip() if isinstance(found, str) else ""
+        if 0 < len(found) <= KEY_LIMIT:
+            return found
     return ""
 
 
@@ -110,6 +106,16 @@ def storable(value: Any) -> Any:
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         return None
     return value
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadBody("The body is not valid JSON.") from error
+    if not isinstance(document, dict):
+        raise BadBody("The body is not a JSON object.")
+    return document
 
 
 def _insert(statement: str, received: Received, state: str, note: str, answer: Mapping[str, Any]) -> int:

@@ -88,13 +88,17 @@ try:
         ["user_number", "phone_number", "from_number", "customer_number", "caller_number"],
     )
     CRMSYNC_KEEP_DELIVERIES_DAYS = read(env.int, "CRMSYNC_KEEP_DELIVERIES_DAYS", 90)
-    CRMSYNC_MERGE_PRICE = read(env.decimal, "CRMSYNC_MERGE_PRICE", Decimal("0.005"))  # of one merge by the LLM
+    CRMSYNC_MERGE_PRICE = read(
+        env.decimal, "CRMSYNC_MERGE_PRICE", Decimal("0.005")
+    )  # of one merge by the LLM
 
     # The most that merges may cost in a calendar month, in the currency of the price; unset: no limit.
     CRMSYNC_MERGE_BUDGET: Decimal | None = read(env.decimal, "CRMSYNC_MERGE_BUDGET", None)
     CRMSYNC_MERGE_LIMIT = read(env.int, "CRMSYNC_MERGE_LIMIT", 10_000)  # characters of a merged text
     CRMSYNC_LOG_AGE_DAYS = read(env.int, "CRMSYNC_LOG_AGE_DAYS", 30)  # older ones are not logged; 0: no limit
-    CRMSYNC_VARIABLE_LIMIT = read(env.int, "CRMSYNC_VARIABLE_LIMIT", 2_000)  # characters of one dynamic variable
+    CRMSYNC_VARIABLE_LIMIT = read(
+        env.int, "CRMSYNC_VARIABLE_LIMIT", 2_000
+    )  # characters of one dynamic variable
 
     OPENAI_API_KEY = read(env.str, "OPENAI_API_KEY", "")
     OPENAI_BASE_URL = read(env.str, "OPENAI_BASE_URL", "")
@@ -131,6 +135,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "crmsync.middleware.RequestContext",
+    "crmsync.middleware.ShortWay",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

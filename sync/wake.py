@@ -16,6 +16,8 @@ def wake() -> None:
 
     The flag is cleared by the drain before it looks for rows, so a row written before this call is always seen.
     """
+    if not connection.in_atomic_block and _on_its_way():
+        return
     while True:
         if WakeUp.objects.filter(pending=False).update(pending=True, at=timezone.now()) or _first():
             async_task(DRAIN)
@@ -38,6 +40,14 @@ def wake_anyway() -> None:
     """The safety net of the minutely sweep: a wake-up may have died with its worker."""
     WakeUp.objects.update_or_create(pk=1, defaults={"pending": True, "at": timezone.now()})
     async_task(DRAIN)
+
+
+def _on_its_way() -> bool:
+    """Whether a drain is queued that has not begun, by the cheapest read there is: every event asks."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pending FROM sync_wakeup WHERE id = 1")
+        row = cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
 def _held_back() -> bool:

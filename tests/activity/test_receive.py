@@ -51,6 +51,14 @@ def test_the_same_event_twice_is_one_delivery_and_another_body_is_a_second(post)
     assert WebhookDelivery.objects.count() == 2
 
 
+def test_an_answer_has_its_length_and_no_cookie(post):
+    for path in (EVENTS, INBOUND):
+        response = post(ended(), path)
+        assert response.headers["Content-Length"] == str(len(response.content))
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert not response.cookies
+
+
 def test_an_unknown_event_is_answered_and_kept(post):
     assert post({"event": "moon_landed", "moon": 1}).status_code == 200
     assert WebhookDelivery.objects.get().event == "moon_landed"
