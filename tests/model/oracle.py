@@ -112,6 +112,8 @@ def check_foretold(world: World) -> None:
     for (contact, field), writes in world.writes.items():
         if contact in world.unsure or field in world.unsure_fields or contact not in contacts:
             continue
+        if contact not in world.quiet.local:
+            continue  # made since: nothing is known of what it was
         if field == "do_not_call" or _was_open(world, contact, field) or len({who for who, _ in writes}) > 1:
             continue
         pair, who = BY_CONTACT_FIELD[field], writes[0][0]
