@@ -19,6 +19,12 @@ from integrations.providers.registry import PROVIDERS
 from integrations.secrets import EncryptedJSONField
 
 
+def default_interval() -> int:
+    """Minutes between the inbound syncs of a new connection, from the settings."""
+    minutes: int = settings.CRMSYNC_SYNC_INTERVAL_MINUTES
+    return minutes
+
+
 def new_app_id() -> str:
     """A public connection id: "app_" and 24 hex digits."""
     return "app_" + secrets.token_hex(12)
@@ -78,7 +84,7 @@ class Connection(models.Model):
         default=True, help_text="Off: nothing is read, written or logged; everything is kept."
     )
     interval_minutes = models.PositiveIntegerField(
-        default=5,
+        default=default_interval,
         validators=[MinValueValidator(1), MaxValueValidator(1440)],
         help_text="Minutes between inbound syncs.",
     )

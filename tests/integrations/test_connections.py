@@ -139,3 +139,8 @@ def test_the_link_to_a_record_needs_no_call(connection: Connection, crm: LiveCrm
 )
 def test_when_a_connection_may_work(change: dict[str, object], active: bool) -> None:
     assert Connection(**{"provider": "fake", "name": "CRM", "status": "connected", **change}).active is active
+
+
+def test_a_new_connection_syncs_as_often_as_the_settings_say(db, settings):
+    settings.CRMSYNC_SYNC_INTERVAL_MINUTES = 7
+    assert Connection.objects.create(provider="hubspot", name="HubSpot").interval == timedelta(minutes=7)
