@@ -99,12 +99,16 @@ class World:
 
     def deliver(self, name: str, request: Request) -> Delivery:
         """Pass one request to a system, with the first fault that matches it, and log what happened."""
+        asked = self._systems[name]
         entry = self.log.begin(name, request)
         rule = self.faults.take(name, request)
         if rule is not None:
             entry.fault = {"id": rule.id, "action": rule.action}
             self.stopping.wait(rule.seconds)
         self._pause_as_slow_llm(name)
+        if self._systems[name] is not asked:
+            # The world began anew while this request was held up: it belongs to the old one and gets no answer.
+            return Delivery(None)
         delivery, entry.system_status = self._apply(rule, name, request)
         entry.finish(delivery.response.status if delivery.response else None)
         if delivery.response is not None and name in self.clocks:

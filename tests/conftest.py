@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -156,8 +157,15 @@ class Installation(NamedTuple):
     def start(self, *command: str, log: Path) -> subprocess.Popen[bytes]:
         """Start a long-running command in a process group of its own, its words going to `log`."""
         with log.open("wb") as file:
+            # Tests that run in the background of a shell have Ctrl-C switched off; a terminal has it on.
             return subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, start_new_session=True, stdout=file, stderr=file
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                start_new_session=True,
+                stdout=file,
+                stderr=file,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
 

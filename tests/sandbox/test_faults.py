@@ -175,3 +175,14 @@ def test_a_rule_that_cannot_work_is_refused(sandbox, rule, words):
         sandbox.control.add_fault(**rule)
     assert words in str(refused.value)
     assert sandbox.control.faults() == []
+
+
+def test_a_request_that_was_held_up_does_not_reach_the_world_after_a_reset(sandbox):
+    sandbox.control.change_llm_settings(mode="slow", delay_seconds=0.6)
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello."}]}
+    headers = {"Authorization": "Bearer sandbox-llm-key"}
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.post(f"{sandbox.base_url}/v1/chat/completions", json=body, headers=headers, timeout=0.1)
+    sandbox.control.reset()
+    time.sleep(0.8)
+    assert sandbox.control.llm_requests() == []
