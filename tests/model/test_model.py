@@ -17,8 +17,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.machine import SyncMachine
 
-SHARDS = 3
-STEPS = 20
+SHARDS = 4
+STEPS = 12
 SHRINK = os.environ.get("CRMSYNC_MODEL_SHRINK", "1") == "1"
 DEEP = bool(os.environ.get("CRMSYNC_DEEP"))
 
