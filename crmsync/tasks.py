@@ -25,17 +25,30 @@ from sync.retries import retry_some
 from sync.runs import end_disabled, request_due_runs
 from sync.touch import drain_touched
 from sync.undo_requests import undo_some
-from sync.wake import awake, wake_anyway
+from sync.wake import awake, wake, wake_again
 
 log = structlog.get_logger(__name__)
 STRETCH = 10.0
+
+
+def touched_by_people() -> int:
+    """Notes of what people, scripts and conversations changed."""
+    return drain_touched(urgent_only=True)
+
+
+def push_urgent() -> int:
+    """Pushes of the same."""
+    return push_some(urgent_only=True)
+
+
 # Most urgent first: a fresh conversation never waits behind an import.
 STEPS: tuple[Callable[[], int], ...] = (
     process_some,
-    drain_touched,
-    lambda: push_some(urgent_only=True),
+    touched_by_people,
+    push_urgent,
     retry_some,
     log_some,
+    drain_touched,
     push_some,
     undo_some,
     pull_some,
@@ -46,16 +59,31 @@ STEPS: tuple[Callable[[], int], ...] = (
 
 
 def drain() -> int:
-    """Do what is due for at most ten seconds and have the rest done by a new task; returns how many rows were handled."""
+    """Do what is due for at most ten seconds and have the rest done by a new task; returns how many rows were handled.
+
+    A step that breaks is left out and the others go on; its error is raised at the end, so that the task counts as failed.
+    """
     awake()
     until = time.monotonic() + STRETCH
-    handled = 0
+    handled, steps, broken = 0, list(STEPS), []
     while time.monotonic() < until:
-        done = next((count for step in STEPS if (count := step())), 0)
+        done = 0
+        for step in list(steps):
+            try:
+                done = step()
+            except Exception as error:
+                log.exception("step_broke", step=getattr(step, "__name__", "step"))
+                steps.remove(step)
+                broken.append(error)
+            if done:
+                break
         if not done:
-            return handled
+            break
         handled += done
-    wake_anyway()
+    else:
+        wake()
+    if broken:
+        raise broken[0]
     return handled
 
 
@@ -66,7 +94,7 @@ def sweep() -> None:
     request_due_reconciliations()
     request_due_runs()
     remind_to_arm()
-    wake_anyway()
+    wake_again()
 
 
 def prune() -> dict[str, int]:

@@ -16,6 +16,7 @@ from contacts.models import Contact, snapshot
 from integrations.connections import fresh_schema, open_provider
 from integrations.models import Connection
 from integrations.providers.base import Provider, Record
+from integrations.quota import Purpose
 from mappings.compile import Rules, compile_rules
 from mappings.rules import creation_values, locally_changed, unpack
 from sync import issues
@@ -56,7 +57,7 @@ def preview_outbound(
     ids = list(pending.values_list("contact_id", flat=True)[:at_most])
     result.total = len(ids)
     result.counts["not_examined"] = pending.count() - len(ids)
-    with open_provider(connection) as provider:
+    with open_provider(connection, Purpose.PULL) as provider:
         fresh_schema(connection, provider)
         rules = compile_rules(connection)
         for start in range(0, len(ids), BATCH):

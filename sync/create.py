@@ -114,7 +114,8 @@ def _send(connection: Connection, provider: Provider, rules: Rules, links: Seque
     with transaction.atomic():
         contacts = lock_contacts([link.contact_id or 0 for link in links])
         fresh = ExternalRecord.objects.filter(pk__in=[link.pk for link in links], state=RecordState.CREATING)
-        sending = [link for link in fresh if link.contact_id in contacts]
+        # Looked at again under lock: another worker may have sent it since, if our lease has ended.
+        sending = [link for link in fresh if link.contact_id in contacts and not _in_doubt(link)]
         for link in sending:
             contact = contacts[link.contact_id or 0]
             values, settled = creation_values(rules.fields, snapshot(contact))

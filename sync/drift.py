@@ -94,7 +94,7 @@ def audit(
     Raises ProviderError.
     """
     report = DriftReport(limit, total=_linked(connection).count())
-    with open_provider(connection, Purpose.CHECK) as provider:
+    with open_provider(connection, Purpose.PULL) as provider:
         fresh_schema(connection, provider)
         rules = compile_rules(connection)
         report.fields = {rule.key: FieldDrift() for rule in rules.fields}

@@ -16,6 +16,7 @@ from sync.chunks import Taken
 from sync.models import ExternalRecord, RecordState, RunState, SyncRun
 from sync.runs import finish, mine
 from sync.schema_drift import report_drift
+from sync.touch import touch_linked
 
 _REASONS = {
     "no_phone": "have no phone number",
@@ -36,6 +37,9 @@ def complete(run: SyncRun, rules: Rules) -> None:
         rivals.close_answered(connection)
         report_drift(connection, rules)
         unknown.forget_known(connection)
+        if run.kind == SyncRun.Kind.FULL and connection.first_full_run_at is not None:
+            # Everything is looked at anew, on our side too.
+            touch_linked(connection)
         state, code, error = _outcome(run, rules)
         finish(run, state, code=code, error=error)
     issues.resolve(connection, kind="run_failed")

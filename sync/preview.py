@@ -13,6 +13,7 @@ from contacts.values import Value
 from integrations.connections import fresh_schema, open_provider
 from integrations.models import Connection
 from integrations.providers.base import Record
+from integrations.quota import Purpose
 from mappings.compile import Rules, compile_rules
 from mappings.rules import Plan
 from sync.apply import apply_records
@@ -89,7 +90,7 @@ def preview(
     """
     result = Preview(limit)
     full = full or not connection.cursor
-    with open_provider(connection) as provider:
+    with open_provider(connection, Purpose.PULL) as provider:
         fresh_schema(connection, provider)
         rules = rules or compile_rules(connection)
         check_rules(rules)

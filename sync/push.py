@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import structlog
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -20,7 +20,7 @@ from contacts.models import Contact, snapshot
 from integrations.connections import fresh_schema, open_provider, record_success, refresh_schema
 from integrations.models import Connection, ConnectionStatus
 from integrations.providers.base import Provider, Record, Update
-from integrations.providers.errors import ConfigError, ProviderError
+from integrations.providers.errors import ConfigError, ProviderError, Transient
 from integrations.quota import Purpose
 from mappings.compile import Rules, compile_rules
 from mappings.rules import OPT_OUT, Pair, Plan, locally_changed, unpack
@@ -94,11 +94,30 @@ def _work(connection: Connection, pending: Sequence[PendingPush]) -> None:
         _with_fresh_schema(connection, pending, error)
     except ProviderError as error:
         put_back(connection, pending, error)
+    except OperationalError:
+        # Two that waited for each other, or a busy database: nothing is settled, and all of it can be done again.
+        log.warning("push_database_busy", connection=connection.pk)
+        put_back(connection, pending, Transient("The database was busy.", code="database"))
     except Exception:
-        log.exception("push_broke", connection=connection.pk)
+        log.exception("push_broke", connection=connection.pk, contacts=len(pending))
+        if len(pending) > 1:
+            # One contact that breaks our code takes no other with it.
+            _work_in_halves(connection, pending)
+            return
         words = "Our own error; the server's log has the details."
         put_back(connection, pending, ProviderError(words, code="internal"))
         raise
+
+
+def _work_in_halves(connection: Connection, pending: Sequence[PendingPush]) -> None:
+    middle, broken = len(pending) // 2, []
+    for half in (pending[:middle], pending[middle:]):
+        try:
+            _work(connection, half)
+        except Exception as error:  # noqa: BLE001 - raised again below, after the other half
+            broken.append(error)
+    if broken:
+        raise broken[0]
 
 
 def _with_fresh_schema(connection: Connection, pending: Sequence[PendingPush], error: ConfigError) -> None:

@@ -21,6 +21,7 @@ from integrations.connections import open_provider, record_failure, refresh_sche
 from integrations.models import Connection, ConnectionStatus
 from integrations.providers.base import Record
 from integrations.providers.errors import NeedsAttention, ProviderError, RateLimited
+from integrations.quota import Purpose
 from mappings.compile import Rules, compile_rules
 from mappings.rules import Pair, locally_changed, pack, unpack
 from sync import issues
@@ -28,7 +29,7 @@ from sync.answers import links_of
 from sync.apply import apply_records
 from sync.backoff import MAX_ATTEMPTS, next_retry
 from sync.issues import OPEN
-from sync.kinds import KINDS, Retry, kind_of
+from sync.kinds import KINDS, Category, Retry, kind_of
 from sync.links import want_record
 from sync.models import ExternalRecord, RecordState, SyncIssue
 from sync.numbers import WAITS
@@ -67,8 +68,22 @@ def retry_all(connection: Connection, kind: str, *, by: str) -> int:
     return count
 
 
+def why_kept(kind: str) -> str:
+    """Why issues of a kind cannot be ignored, "" when they can: something is held back until a person decides."""
+    if kind_of(kind).category is Category.APPROVAL:
+        return "Approve or reject it where it waits."
+    return "Choose a value: that ends the freeze." if kind == "oscillation" else ""
+
+
+def can_ignore(issue: SyncIssue) -> bool:
+    """Whether the issue is open and holds nothing back."""
+    return issue.state in OPEN and not why_kept(issue.kind)
+
+
 def ignore(issue: SyncIssue, *, by: str) -> None:
-    """Close an issue without mending it; the same cause does not open it again. Raises CannotRetry when it is settled."""
+    """Close an issue without mending it; the same cause does not open it again. Raises CannotRetry."""
+    if reason := why_kept(issue.kind):
+        raise CannotRetry(reason)
     closed = SyncIssue.objects.filter(pk=issue.pk, state__in=OPEN).update(
         state=SyncIssue.State.IGNORED, acted_by=by[:150], closed_at=timezone.now(), next_retry_at=None
     )
@@ -194,7 +209,7 @@ def _read(connection: Connection, group: Sequence[SyncIssue]) -> None:
     ids = {issue.pk: issue.external_id or _record_of(connection, issue) for issue in group}
     rules = compile_rules(connection)
     ctx = applying(connection, rules, "")
-    with open_provider(connection) as provider:
+    with open_provider(connection, Purpose.PULL) as provider:
         found = provider.read(sorted({one for one in ids.values() if one}), rules.external_names)
     for issue in group:
         record = found.get(ids[issue.pk])

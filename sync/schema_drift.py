@@ -10,6 +10,7 @@ from integrations.models import Connection
 from mappings.compile import Rules
 from sync import issues
 from sync.models import SyncIssue
+from sync.touch import touch_linked
 
 KIND = "broken_mapping"
 
@@ -27,3 +28,5 @@ def report_drift(connection: Connection, rules: Rules) -> None:
             issues.report(connection, KIND, field=mapping, message=message, count=1)
     if mended := known.keys() - broken.keys():
         issues.resolve(connection, kind=KIND, field__in=mended)
+        # What was edited here meanwhile could not be told from the pairs of a rule that was not there.
+        touch_linked(connection)

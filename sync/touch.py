@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from django.db import IntegrityError, transaction
+from django.db import connection as database
 from django.db.models import F
 from django.utils import timezone
 
@@ -19,24 +20,36 @@ BATCH = 500
 READ_ANYWAY = 2  # a push of this version or later was touched while it waited: its record is read in any case
 
 
-def drain_touched() -> int:
+def drain_touched(*, urgent_only: bool = False) -> int:
     """Turn up to 500 notes into pending pushes, in one transaction; returns how many notes were read.
 
     A contact whose mapped fields still equal their settled halves needs no push, so what an import wrote costs none.
     """
     for _ in range(2):
         try:
-            return _drain()
+            return _drain(urgent_only=urgent_only)
         except IntegrityError:
             continue  # a contact was deleted or merged meanwhile: looked for again, it is not found
-    return _drain()
+    return _drain(urgent_only=urgent_only)
 
 
-def _drain() -> int:
-    with transaction.atomic():
-        notes = list(
-            ContactTouched.objects.select_for_update(skip_locked=True).order_by("-urgent", "id")[:BATCH]
+def touch_linked(connection: Connection) -> None:
+    """Have every linked contact of the connection looked at again, as if it had just changed; one statement.
+
+    For edits that could not be told from state for a while, because their mapping did not work.
+    """
+    with database.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO contacts_contacttouched (contact_id, urgent) SELECT contact_id, %s FROM sync_externalrecord"
+            " WHERE connection_id = %s AND state = %s AND contact_id IS NOT NULL",
+            [False, connection.pk, RecordState.LINKED.value],
         )
+
+
+def _drain(*, urgent_only: bool) -> int:
+    with transaction.atomic():
+        waiting = ContactTouched.objects.filter(urgent=True) if urgent_only else ContactTouched.objects.all()
+        notes = list(waiting.select_for_update(skip_locked=True).order_by("-urgent", "id")[:BATCH])
         if not notes:
             return 0
         urgent: dict[int, bool] = defaultdict(bool)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import connection
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -9,6 +11,7 @@ from django_q.tasks import async_task
 from sync.models import WakeUp
 
 DRAIN = "crmsync.tasks.drain"
+LOST_AFTER = timedelta(minutes=2)
 
 
 def wake() -> None:
@@ -36,10 +39,10 @@ def called() -> bool:
     return WakeUp.objects.filter(pending=True).exists()
 
 
-def wake_anyway() -> None:
-    """The safety net of the minutely sweep: a wake-up may have died with its worker."""
-    WakeUp.objects.update_or_create(pk=1, defaults={"pending": True, "at": timezone.now()})
-    async_task(DRAIN)
+def wake_again() -> None:
+    """The safety net of the minutely sweep: a wake-up that nobody has heard for two minutes died with its worker."""
+    WakeUp.objects.filter(pending=True, at__lt=timezone.now() - LOST_AFTER).update(pending=False)
+    wake()
 
 
 def _on_its_way() -> bool:

@@ -47,7 +47,7 @@ def test_a_persons_edit_goes_out_before_a_run_comes_in(
 
 def test_the_steps_are_in_the_order_of_urgency() -> None:
     names = [getattr(step, "__name__", "") for step in tasks.STEPS]
-    assert names[:2] == ["process_some", "drain_touched"]
+    assert names[:2] == ["process_some", "touched_by_people"]
     assert names.index("push_some") < names.index("pull_some")
     assert names[-1] == "check_some"
     assert names.index("log_some") < names.index("push_some")
