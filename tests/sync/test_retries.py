@@ -24,7 +24,7 @@ from sync.chunks import TooManyBad
 from sync.kinds import KINDS, Retry
 from sync.links import want_record
 from sync.models import ExternalRecord, PendingPush, RunState, SyncIssue, SyncRun
-from sync.retries import CannotRetry, ignore, retry, retry_all, retry_some
+from sync.retries import CannotRetry, can_ignore, ignore, retry, retry_all, retry_some
 from sync.runs import RunOver, cancel_run, end_disabled, request_run
 from tests.conftest import ROOT
 from tests.sync.world import GRACE, PERSON, LiveCrm, contact, edit, later, link, pull, push
@@ -321,6 +321,23 @@ def test_an_ignored_aggregate_stays_closed_whatever_its_count_until_it_heals(con
     assert tell(4).state == State.IGNORED
     issues.resolve(connection, kind="no_phone")
     assert tell(2).state == State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("run_held", "Approve or reject"),
+        ("push_held", "Approve or reject"),
+        ("outbound_not_armed", "Approve or reject"),
+        ("oscillation", "ends the freeze"),
+    ],
+)
+def test_what_is_held_back_cannot_be_ignored(connection: Connection, kind: str, words: str) -> None:
+    held = issues.report(connection, kind, message="Held.")
+    assert not can_ignore(held)
+    with pytest.raises(CannotRetry, match=words):
+        ignore(held, by="rita")
+    assert SyncIssue.objects.get(pk=held.pk).state == State.OPEN
 
 
 def test_what_is_settled_can_be_neither_ignored_nor_retried(
