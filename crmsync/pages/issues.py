@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -16,9 +17,10 @@ from integrations.models import Connection
 from sync.issues import OPEN
 from sync.kinds import Retry, kind_of
 from sync.models import SyncIssue
-from sync.retries import CannotRetry, ignore, retry, retry_all
+from sync.retries import CannotRetry, can_ignore, ignore, retry, retry_all
 
 STATES = {"open": "Open", "parked": "Parked", "ignored": "Ignored", "resolved": "Resolved", "all": "All"}
+_SYNCS = (Retry.RUN, Retry.FULL, Retry.SCHEMA)  # a retry of these starts a sync, or reads the CRM's fields
 ASKED = ("conflict", "ambiguous", "oscillation")
 
 
@@ -36,13 +38,13 @@ def issue_list(request: HttpRequest) -> HttpResponse:
     shown = listing(request, rows)
     context = {
         "listing": shown,
-        "rows": _lines(list(shown.rows), connections),
+        "rows": _lines(request, list(shown.rows), connections),
         "filters": filters,
         "connections": connections,
         "kinds": [(kind, kind_of(kind).words) for kind in kinds],
         "states": STATES.items(),
         "asked": SyncIssue.objects.filter(state__in=OPEN, kind__in=ASKED).count(),
-        "all_of": _all_of(filters),
+        "all_of": _all_of(request, filters),
     }
     return render(request, "pages/issues.html", context)
 
@@ -51,6 +53,7 @@ def issue_list(request: HttpRequest) -> HttpResponse:
 def retry_one(request: HttpRequest, pk: int) -> HttpResponse:
     """Have one issue tried again."""
     issue = get_object_or_404(SyncIssue.objects.select_related("connection"), pk=pk)
+    _hold_to_syncs(request, issue.kind)
     try:
         retry(issue, by=person(request).get_username())
         messages.success(request, "It is tried again now. When it heals, the issue closes by itself.")
@@ -63,9 +66,11 @@ def retry_one(request: HttpRequest, pk: int) -> HttpResponse:
 def retry_kind(request: HttpRequest) -> HttpResponse:
     """Have all open issues of one kind and connection tried again."""
     pk = request.POST.get("connection", "")
-    connection = get_object_or_404(Connection, pk=int(pk) if pk.isascii() and pk.isdigit() else 0)
+    number = int(pk) if pk.isascii() and pk.isdigit() and len(pk) < 19 else 0
+    connection, kind = get_object_or_404(Connection, pk=number), request.POST.get("kind", "")
+    _hold_to_syncs(request, kind)
     try:
-        count = retry_all(connection, request.POST.get("kind", ""), by=person(request).get_username())
+        count = retry_all(connection, kind, by=person(request).get_username())
         messages.success(request, f"{count} {'issue is' if count == 1 else 'issues are'} tried again now.")
     except CannotRetry as reason:
         messages.warning(request, str(reason))
@@ -91,7 +96,20 @@ def back(request: HttpRequest, otherwise: str = "issues") -> str:
     return asked if ours else otherwise
 
 
-def _lines(rows: list[SyncIssue], connections: list[Connection]) -> list[dict[str, Any]]:
+def _may_retry(request: HttpRequest, kind: str) -> bool:
+    """Whether trying again helps, and is the person's to ask for: a retry that syncs is for those who start syncs."""
+    how = kind_of(kind).retry
+    return how is not Retry.NONE and (how not in _SYNCS or person(request).has_perm("sync.add_syncrun"))
+
+
+def _hold_to_syncs(request: HttpRequest, kind: str) -> None:
+    if kind_of(kind).retry is not Retry.NONE and not _may_retry(request, kind):
+        raise PermissionDenied
+
+
+def _lines(
+    request: HttpRequest, rows: list[SyncIssue], connections: list[Connection]
+) -> list[dict[str, Any]]:
     """Each issue with its kind's words and the record's address, read once for each connection."""
     by_id = {connection.pk: connection for connection in connections}
     urls: dict[int, dict[str, str]] = {}
@@ -103,18 +121,18 @@ def _lines(rows: list[SyncIssue], connections: list[Connection]) -> list[dict[st
             "connection": by_id[row.connection_id],
             "kind": kind_of(row.kind),
             "url": urls.get(row.connection_id, {}).get(row.external_id, ""),
-            "can_retry": row.state != SyncIssue.State.RESOLVED and kind_of(row.kind).retry is not Retry.NONE,
-            "can_ignore": row.state in OPEN,
+            "can_retry": row.state != SyncIssue.State.RESOLVED and _may_retry(request, row.kind),
+            "can_ignore": can_ignore(row),
             "asked": row.kind in ASKED and row.state in OPEN,
         }
         for row in rows
     ]
 
 
-def _all_of(filters: dict[str, str]) -> str:
+def _all_of(request: HttpRequest, filters: dict[str, str]) -> str:
     """The kind whose issues can be retried together: one connection and one kind are chosen, and retrying helps."""
     narrowed = filters["kind"] and filters["connection"] and filters["state"] in {"", "open", "parked"}
-    return filters["kind"] if narrowed and kind_of(filters["kind"]).retry is not Retry.NONE else ""
+    return filters["kind"] if narrowed and _may_retry(request, filters["kind"]) else ""
 
 
 def _wanted(filters: dict[str, str]) -> dict[str, Any]:

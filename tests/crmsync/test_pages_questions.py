@@ -168,6 +168,20 @@ def test_an_issue_is_retried_ignored_or_followed_to_the_crm(client: Client, conn
     assert "settled already" in text(client.post(f"/issues/{issue.pk}/ignore/", follow=True))
 
 
+@pytest.mark.parametrize("kind", ["run_held", "push_held", "outbound_not_armed", "oscillation"])
+def test_what_is_held_back_cannot_be_ignored(client: Client, connection: Connection, kind: str):
+    issue = issues.report(connection, kind, message="Held.")
+    assert f"/issues/{issue.pk}/ignore/" not in text(client.get("/issues/"))
+    client.post(f"/issues/{issue.pk}/ignore/")
+    issue.refresh_from_db()
+    assert issue.state == SyncIssue.State.OPEN
+
+
+def test_a_connection_number_beyond_the_database_is_not_found(client: Client):
+    answer = client.post("/issues/retry/", {"kind": "push_rejected", "connection": "9" * 40})
+    assert answer.status_code == 404
+
+
 def test_all_of_a_kind_are_retried_where_that_can_help(client: Client, connection: Connection):
     for field in ("notes", "plan"):
         issues.report(connection, "push_rejected", contact=ada(), field=field)

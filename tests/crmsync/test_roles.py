@@ -132,6 +132,17 @@ def test_reviewers_undo_a_change_but_not_a_run():
     assert client_of(STAFF).get(reverse("undo", args=["change", change.pk])).status_code == 403
 
 
+@pytest.mark.parametrize("role", EDITORS)
+def test_a_retry_that_starts_a_sync_is_for_those_who_start_syncs(role: str):
+    known, client = world(), client_of(role)
+    where, status = address("issue-retry", known), 302 if role in RUNNERS else 403
+    assert client.post(where).status_code == status
+    every: dict[str, str | int] = {"kind": "no_phone", "connection": known.connection.pk}
+    assert client.post(address("issues-retry", known), every).status_code == status
+    page = client.get("/issues/", every).content.decode()
+    assert (where in page, "Retry all" in page) == (role in RUNNERS, role in RUNNERS)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_buttons_are_shown_to_those_who_may_press_them(role: str):
     known, client = world(), client_of(role)
