@@ -1,4 +1,4 @@
-"""The top of the admin: API keys, the history of every configuration change, and the connection's page."""
+"""The top of the admin: API keys, the organisation, the history of every configuration change, the connection's page."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from contacts import shown
 from contacts.ledger import Ledger
 from crmsync import admin_connection  # noqa: F401 (importing registers it)
 from crmsync.api_keys import ApiKey, Scope, issue_key
+from crmsync.organisation import DEFAULT_MEMORY_PROMPT, Organisation
 
 
 class ApiKeyForm(forms.ModelForm):
@@ -114,12 +118,71 @@ class ApiKeyAdmin(admin.ModelAdmin):
     @admin.display(description="state")
     def condition(self, key: ApiKey) -> SafeString:
         """Works, or not any more."""
-        return shown.chip("revoked", "bad") if key.revoked_at else shown.chip("active", "ok")
+        if key.revoked_at:
+            return shown.chip("revoked", "bad")
+        expired = key.expires_at is not None and key.expires_at <= timezone.now()
+        return shown.chip("expired", "bad") if expired else shown.chip("active", "ok")
 
     @admin.display(description="last used", ordering="last_used_at")
     def used(self, key: ApiKey) -> SafeString | str:
         """Its age."""
         return shown.moment(key.last_used_at)
+
+
+class OrganisationForm(forms.ModelForm):
+    """The settings that belong to no connection; each says what happens."""
+
+    contact_memory_prompt = forms.CharField(
+        required=False,
+        empty_value=None,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        help_text=f"What the model is told when it rewrites a memory. Empty means: {DEFAULT_MEMORY_PROMPT}",
+    )
+
+    class Meta:
+        model = Organisation
+        fields = (
+            "contact_memory",
+            "contact_memory_reviewed",
+            "contact_memory_prompt",
+            "merge_budget",
+            "reject_field",
+        )
+        help_texts = {
+            "contact_memory": "After each conversation a language model rewrites what is known about the contact. The "
+            "transcript and the contact's values go to that model; each conversation costs one request.",
+            "contact_memory_reviewed": "A rewritten memory waits among the reviews, and replaces the old one once a "
+            "person has accepted it. Otherwise it replaces the old one at once.",
+            "merge_budget": "The most that requests to the model may cost in a calendar month (UTC). Once it is spent, "
+            "both texts are kept unmerged until the next month. Empty: what CRMSYNC_MERGE_BUDGET says.",
+            "reject_field": "The name of a true-or-false contact field, for example do_not_call. Inbound calls and SMS "
+            "of contacts for whom it is true are rejected. Empty: none is rejected.",
+        }  # fmt: skip
+
+
+@admin.register(Organisation)
+class OrganisationAdmin(admin.ModelAdmin):
+    """One row, which is always there."""
+
+    form = OrganisationForm
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """It is there."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """It stays."""
+        return False
+
+    def changelist_view(
+        self,
+        request: HttpRequest,
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> HttpResponse:
+        """No list of one: its page."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return redirect("admin:crmsync_organisation_change", Organisation.current().pk)
 
 
 @admin.register(LogEntry)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 GROUPS = (
-    ("setup", "Set up", ("Connection", "CustomField", "AnalysisMapping", "ContactTag")),
+    ("setup", "Set up", ("Organisation", "Connection", "CustomField", "AnalysisMapping", "ContactTag")),
     ("contacts", "Contacts", ("Contact", "ContactChange")),
     (
         "conversations",

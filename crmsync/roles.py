@@ -16,7 +16,7 @@ ADMINISTRATOR, OPERATOR, REVIEWER, STAFF = "administrator", "operator", "reviewe
 ROLES = (ADMINISTRATOR, OPERATOR, REVIEWER, STAFF)
 OUR_APPS = ("contacts", "integrations", "mappings", "sync", "activity", "crmsync")
 
-# What everybody with a role may see. Connections are seen by name and health; only operators open their page.
+# What everybody with a role may see. Connections are seen with their settings, never with their secrets.
 _SEEN = (
     "contacts.contact", "contacts.customfield", "contacts.contacttag", "contacts.contactchange", "contacts.contactalias",
     "integrations.connection", "mappings.inboundmapping", "mappings.outboundmapping", "mappings.analysismapping",
@@ -30,8 +30,9 @@ _REVIEWED = (
     "sync.change_syncissue",
     "contacts.change_contact",
 )
-# Operators run the system but do not hand out access to it.
-_KEPT_FROM_OPERATORS = ("crmsync.",)
+# Operators run the system and change the organisation's rules, but do not hand out access: API keys, people, groups.
+_KEPT_FROM_OPERATORS = ("crmsync.", "auth.", "admin.")
+_YET_OPERATORS = {"crmsync.view_organisation", "crmsync.change_organisation", "admin.view_logentry"}
 
 
 def _all_of_ours() -> dict[str, Permission]:
@@ -49,8 +50,9 @@ def permissions_of(role: str, names: set[str]) -> set[str]:
     if role == REVIEWER:
         return (seen | set(_REVIEWED)) & names
     if role == OPERATOR:
-        kept = (*_KEPT_FROM_OPERATORS, "auth.", "admin.")
-        return {name for name in names if not name.startswith(kept)} | ({"admin.view_logentry"} & names)
+        return {name for name in names if not name.startswith(_KEPT_FROM_OPERATORS)} | (
+            _YET_OPERATORS & names
+        )
     return names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib import admin
@@ -11,11 +12,13 @@ from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from activity.models import WebhookDelivery
 from contacts.ledger import Ledger
 from contacts.models import Contact, CustomField
-from crmsync.api_keys import ApiKey, find_key
+from crmsync.api_keys import ApiKey, find_key, issue_key
+from crmsync.organisation import Organisation, governance
 from crmsync.roles import ADMINISTRATOR, OPERATOR
 from mappings.models import AnalysisMapping
 from tests.crmsync.pages_world import client_of, contact, text, world
@@ -39,7 +42,7 @@ def client(db: None) -> Client:
 @pytest.mark.parametrize("name", LISTS)
 def test_every_list_opens_without_inline_script_or_style(name: str):
     world()
-    answer = client_of(ADMINISTRATOR).get(reverse(name), {"q": "call_1"})
+    answer = client_of(ADMINISTRATOR).get(reverse(name), {"q": "call_1"}, follow=True)
     assert answer.status_code == 200
     assert not re.search(INLINE, text(answer))
 
@@ -196,3 +199,25 @@ def test_who_changed_the_setup_is_kept(client: Client):
     entry = LogEntry.objects.get()
     assert (entry.user.get_username(), entry.object_repr) == ("olga", "VIP")
     assert "olga" in text(client.get(reverse("admin:admin_logentry_changelist")))
+
+
+def test_the_organisation_is_one_row_that_operators_change(client: Client):
+    page = "/admin/crmsync/organisation/1/change/"
+    assert client.get("/admin/crmsync/organisation/")["Location"] == page
+    assert 'href="/admin/crmsync/organisation/"' in text(client.get("/admin/"))
+    sent = {"contact_memory": "on", "merge_budget": "12.50", "reject_field": "do_not_call"}
+    assert client.post(page, sent).status_code == 302
+    rules = governance()
+    assert (rules.memory, rules.memory_reviewed, str(rules.budget), rules.reject_field) == (
+        True, False, "12.50", "do_not_call",
+    )  # fmt: skip
+    assert Organisation.objects.get().contact_memory_prompt is None
+    assert client.get("/admin/crmsync/organisation/add/").status_code == 403
+    assert client.get("/admin/crmsync/organisation/1/delete/").status_code == 403
+    assert "no true-or-false contact field" in text(client.post(page, {"reject_field": "first_name"}))
+
+
+def test_a_key_that_has_expired_says_so():
+    issue_key("Old", scopes=["write_contacts"], expires_at=timezone.now() - timedelta(days=1))
+    page = text(client_of(ADMINISTRATOR).get("/admin/crmsync/apikey/"))
+    assert ("expired</" in page, "active</" in page) == (True, False)
