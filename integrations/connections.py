@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from integrations.models import Connection, ConnectionStatus, dump_field
@@ -23,8 +24,8 @@ from integrations.tokens import ConnectionTokens
 log = structlog.get_logger(__name__)
 SCHEMA_AGE = timedelta(days=1)
 _GIVEN = (
-    "name", "tenant_url", "credentials", "token", "login_refused", "login_claimed_until", "status", "status_reason",
-    "paused_until", "pause_reason", "updated_at",
+    "name", "tenant_url", "credentials", "token", "login_refused", "login_claimed_until", "credentials_version",
+    "status", "status_reason", "paused_until", "pause_reason", "updated_at",
 )  # fmt: skip
 
 
@@ -127,13 +128,19 @@ def forget_token(connection: Connection) -> None:
     connection.status = ConnectionStatus.NOT_CONNECTED
     connection.status_reason = ""
     connection.paused_until, connection.pause_reason = None, ""
-    # Workers write to the same row: of one that exists, only what an operator gives is stored.
-    connection.save(update_fields=_GIVEN if connection.pk else None)
+    if connection._state.adding:
+        connection.save()
+        return
+    connection.credentials_version = F("credentials_version") + 1  # this copy may be an old one
+    connection.save(
+        update_fields=_GIVEN
+    )  # workers write to the same row: only what an operator gives is stored
+    connection.refresh_from_db(fields=["credentials_version"])
 
 
 def record_success(connection: Connection) -> None:
     """The CRM accepted us: an error or pause is over."""
-    healthy = {
+    healthy: dict[str, Any] = {
         "status": ConnectionStatus.CONNECTED,
         "status_reason": "",
         "paused_until": None,
@@ -165,6 +172,9 @@ def record_failure(connection: Connection, error: ProviderError, *, checked: boo
     elif isinstance(error, AuthError) or checked:
         _write(
             connection,
+            Q(
+                credentials_version=connection.credentials_version
+            ),  # a late refusal of old ones says nothing of new
             status=ConnectionStatus.ERROR,
             status_reason=error.message[:300],
             checked_at=timezone.now(),
@@ -179,8 +189,8 @@ def store_schema(connection: Connection, provider: Provider) -> None:
     _write(connection, schema=rows, schema_at=timezone.now())
 
 
-def _write(connection: Connection, **values: Any) -> None:
+def _write(connection: Connection, only: Q | None = None, **values: Any) -> None:
     with transaction.atomic():
-        Connection.objects.filter(pk=connection.pk).update(**values)
+        Connection.objects.filter(only or Q(), pk=connection.pk).update(**values)
     for name, value in values.items():
         setattr(connection, name, value)

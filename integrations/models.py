@@ -146,6 +146,11 @@ class Connection(models.Model):
         editable=False,
         help_text="Why the CRM refused these credentials; they are not tried again.",
     )
+    credentials_version = models.PositiveIntegerField(
+        default=0,
+        editable=False,
+        help_text="Rises with every change of credentials or address: what work in flight learns with the old is void.",
+    )
     preflight = models.JSONField(default=list, blank=True, editable=False)
     preflight_at = models.DateTimeField(null=True, blank=True, editable=False)
     schema = models.JSONField(default=list, blank=True, editable=False)

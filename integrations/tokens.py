@@ -28,6 +28,7 @@ class ConnectionTokens:
 
     def __init__(self, connection: Connection, *, patience: float = PATIENCE) -> None:
         self._pk = connection.pk
+        self._version = connection.credentials_version
         self._token: Token | None = connection.token or None
         self._patience = patience
 
@@ -39,7 +40,7 @@ class ConnectionTokens:
         """Another process's newer token where there is one, else a fresh one, stored for all.
 
         Raises what `fetch` raises, AuthError for credentials that were refused before, Transient when another process
-        has been logging in for too long.
+        has been logging in for too long, or when the credentials are no longer those that this work began with.
         """
         until = time.monotonic() + self._patience
         while True:
@@ -54,7 +55,9 @@ class ConnectionTokens:
             time.sleep(_LOOK_EVERY)
 
     def _newer(self, stale: Token | None) -> Token | None:
-        row = Connection.objects.only("token", "login_refused").get(pk=self._pk)
+        row = Connection.objects.only("token", "login_refused", "credentials_version").get(pk=self._pk)
+        if row.credentials_version != self._version:
+            raise changed()
         if row.token and row.token != stale:
             self._token = row.token
             return self._token
@@ -65,12 +68,14 @@ class ConnectionTokens:
     def _claim(self) -> datetime | None:
         now = timezone.now()
         free = Q(login_claimed_until=None) | Q(login_claimed_until__lte=now)
-        taken = Connection.objects.filter(free, pk=self._pk).update(login_claimed_until=now + LEASE)
+        mine = Connection.objects.filter(free, pk=self._pk, credentials_version=self._version)
+        taken = mine.update(login_claimed_until=now + LEASE)
         return now + LEASE if taken else None
 
     def _log_in(self, stale: Token | None, fetch: Callable[[], Token], claim: datetime) -> Token:
         """Ask the CRM; what comes of it is stored only while the claim is ours: new credentials void it."""
-        mine = Connection.objects.filter(pk=self._pk, login_claimed_until=claim)
+        current = Connection.objects.filter(pk=self._pk, credentials_version=self._version)
+        mine = current.filter(login_claimed_until=claim)
         outcome: dict[str, Any] = {}
         try:
             found = self._newer(stale)  # stored between our look and our claim
@@ -85,9 +90,15 @@ class ConnectionTokens:
             }
             raise
         finally:
-            mine.update(**outcome, login_claimed_until=None)
+            if not mine.update(**outcome, login_claimed_until=None) and not current.exists():
+                raise changed()
         self._token = fresh
         return fresh
+
+
+def changed() -> Transient:
+    """Somebody has entered other credentials since this work began: it comes back with those."""
+    return Transient("The credentials were changed.", code="credentials_changed")
 
 
 def refusal(kept: Mapping[str, Any]) -> AuthError:

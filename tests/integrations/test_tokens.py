@@ -161,8 +161,34 @@ def test_a_login_with_credentials_that_were_replaced_meanwhile_is_not_kept(conne
         set_credentials(Connection.objects.get(), {"client_id": "other", "client_secret": "other"})
         return {"access_token": "of the old ones"}
 
-    ConnectionTokens(connection).refresh(None, slow)
+    with pytest.raises(Transient) as caught:
+        ConnectionTokens(connection).refresh(None, slow)
+    assert caught.value.code == "credentials_changed"
     assert Connection.objects.get().token == {}
+
+
+def test_work_with_old_credentials_neither_logs_in_nor_marks_the_new_ones(connect: Connect) -> None:
+    old = connect("salesforce")
+    tokens = ConnectionTokens(Connection.objects.get())
+    set_credentials(Connection.objects.get(), {"client_id": "other", "client_secret": "other"})
+    asked = []
+    with pytest.raises(Transient) as caught:
+        tokens.refresh(None, lambda: asked.append("CRM") or {"access_token": "of the old org"})
+    assert (caught.value.code, asked) == ("credentials_changed", [])
+    record_failure(old, AuthError("Refused."))
+    row = Connection.objects.get()
+    assert (row.token, row.login_refused, row.login_claimed_until) == ({}, {}, None)
+    assert (row.status, row.status_reason) == (ConnectionStatus.NOT_CONNECTED, "")
+
+
+def test_a_refusal_of_credentials_that_were_replaced_meanwhile_is_not_kept(connect: Connect) -> None:
+    def refused() -> dict[str, str]:
+        set_credentials(Connection.objects.get(), {"client_id": "other", "client_secret": "other"})
+        raise AuthError("Refused.", code="invalid_client")
+
+    with pytest.raises(Transient):
+        ConnectionTokens(connect("salesforce")).refresh(None, refused)
+    assert Connection.objects.get().login_refused == {}
 
 
 def test_a_disabled_user_is_told_in_words(connect: Connect, sandbox: Any) -> None:
