@@ -92,13 +92,14 @@ class ContactTagAdmin(admin.ModelAdmin):
 
 @admin.register(Contact)
 class ContactAdmin(admin.ModelAdmin):
-    """The list, and deletion. Adding and editing happen on the contact's page."""
+    """The list. Adding and editing happen on the contact's page; deletion through the API, which looks at CRM links."""
 
     list_display = ("name", "number", "calls", "conversation_count", "last_conversation", "changed")
     list_filter = ("do_not_call", "tags")
     search_fields = ("first_name", "last_name", "phone_number", "public_id")
     search_help_text = (
-        "Name or number. The contacts page also finds spellings of a number, CRM ids and values."
+        "Name or number. The contacts page also finds spellings of a number, CRM ids and values. "
+        "Contacts are deleted through the API."
     )
     show_full_result_count = False
     paginator = BoundedPaginator
@@ -117,6 +118,10 @@ class ContactAdmin(admin.ModelAdmin):
             Contact.objects.only("public_id"), pk=object_id if object_id.isdigit() else 0
         )
         return redirect(contact)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """A CRM that still has the record would bring the contact back: only the API looks at that."""
+        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contact]:
         """Without what the list does not show."""

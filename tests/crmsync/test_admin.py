@@ -217,6 +217,14 @@ def test_the_organisation_is_one_row_that_operators_change(client: Client):
     assert "no true-or-false contact field" in text(client.post(page, {"reject_field": "first_name"}))
 
 
+def test_contacts_are_not_deleted_here(client: Client):
+    ada = contact()
+    assert client.get(reverse("admin:contacts_contact_delete", args=[ada.pk])).status_code == 403
+    page = text(client.get("/admin/contacts/contact/"))
+    assert "delete_selected" not in page
+    assert "deleted through the API" in page
+
+
 def test_a_key_that_has_expired_says_so():
     issue_key("Old", scopes=["write_contacts"], expires_at=timezone.now() - timedelta(days=1))
     page = text(client_of(ADMINISTRATOR).get("/admin/crmsync/apikey/"))
