@@ -43,7 +43,7 @@ def repair_drift(request: HttpRequest, public_id: str) -> HttpResponse:
     """Give the selected values one side's, as both are now."""
     connection = get_object_or_404(Connection, public_id=public_id)
     chosen = [one.partition("|") for one in request.POST.getlist("row")]
-    rows = [(int(pk), key) for pk, _, key in chosen if pk.isascii() and pk.isdigit()]
+    rows = [(int(pk), key) for pk, _, key in chosen if pk.isascii() and pk.isdigit() and len(pk) < 19]
     if not rows:
         messages.warning(request, "Choose at least one value to repair.")
         return redirect("drift", public_id)

@@ -199,6 +199,8 @@ def test_drift_is_shown_and_a_selection_repaired_by_choosing_a_side(client: Clie
     assert "1 of 1 records compared" in shown
     assert f'value="{ada().pk}|notes:notes"' in shown
     assert "Choose at least one" in text(client.post(f"{page}drift/repair/", {"side": "crm"}, follow=True))
+    beyond = {"side": "crm", "row": f"{'9' * 40}|custom:plan"}
+    assert "Choose at least one" in text(client.post(f"{page}drift/repair/", beyond, follow=True))
     chosen = {"row": [f"{ada().pk}|notes:notes"], "side": "crm"}
     assert "1 values taken from the CRM" in text(client.post(f"{page}drift/repair/", chosen, follow=True))
     assert ada().value("notes") == "from the CRM"
