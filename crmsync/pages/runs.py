@@ -23,7 +23,7 @@ from sync.runs import NotWaiting, RunOver, cancel_run
 
 LONG = ("held", "cursor", "cursor_before")
 COLUMNS = ("at", "contact", "number", "created", "field", "old", "new")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @page("sync.view_syncrun")
@@ -127,4 +127,5 @@ def _csv(found: SyncRun) -> Iterator[str]:
 def _safe(value: Any) -> str:
     """Text that no spreadsheet takes for a formula; numbers with their plus sign are left as they are."""
     text = as_text(value) if not isinstance(value, str) else value
-    return f"'{text}" if text.startswith(_FORMULA) and not text[1:].isdigit() else text
+    risky = text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)
+    return f"'{text}" if risky and not text[1:].isdigit() else text

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from contacts.changes import Source, change_contact
 from contacts.models import Contact
+from crmsync.pages.runs import _safe
 from crmsync.roles import OPERATOR, STAFF
 from sync.models import RunState, SyncRun, UndoRequest
 from sync.undo_requests import undo_some
@@ -87,6 +88,15 @@ def test_the_export_has_every_value_and_no_formula(client: Client):
         "first_name": ("Ada", ""),
     }
     assert {row["number"] for row in rows} == {"+14155550100"}
+
+
+@pytest.mark.parametrize("value", [" =1+1", "\n=1+1", "\tx", "\nx", "@x", "-1+1"])
+def test_no_spreadsheet_takes_a_value_for_a_formula(value: str):
+    assert _safe(value) == f"'{value}"
+
+
+def test_numbers_stay_as_they_are_in_the_export():
+    assert [_safe(one) for one in ("+14155550100", "-5", "a = b")] == ["+14155550100", "-5", "a = b"]
 
 
 def test_a_run_is_taken_back_after_a_preview(client: Client):
