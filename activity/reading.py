@@ -105,7 +105,7 @@ def facts(kind: str, subject: Mapping[str, Any], number_keys: Sequence[str] = ()
         "in_voicemail": _flag(analysis, "in_voicemail"),
         "analysis": _object(analysis, "custom_analysis_data"),
         "transcript": _text(subject, "transcript"),
-        "recording_url": _text(subject, "recording_url"),
+        "recording_url": _link(subject, "recording_url"),
         "variables": _object(subject, "retell_llm_dynamic_variables"),
     }
 
@@ -146,6 +146,12 @@ def _text(subject: Mapping[str, Any], name: str, limit: int | None = None) -> st
     if isinstance(found, int) and not isinstance(found, bool):
         found = str(found)
     return found.strip()[:limit] if isinstance(found, str) else ""
+
+
+def _link(subject: Mapping[str, Any], name: str) -> str:
+    """A web address; any other kind, which could run something where it is shown, counts as missing."""
+    found = _text(subject, name)
+    return found if found.lower().startswith(("http://", "https://")) else ""
 
 
 def _one_of(subject: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:

@@ -128,6 +128,13 @@ def test_a_chat_takes_its_number_from_what_was_attached_to_it(subject, number):
     assert facts("chat", subject, ["user_number", "phone_number"])["from_number"] == number
 
 
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", "//elsewhere.example/1.wav", "no address"]
+)
+def test_a_recording_that_is_no_web_address_counts_as_missing(url):
+    assert facts("call", call(recording_url=url))["recording_url"] == ""
+
+
 def test_the_duration_is_reckoned_where_it_is_not_given():
     assert facts("call", call(duration_ms=None))["duration_ms"] == 192_000
     assert facts("call", call(duration_ms=None, end_timestamp=None))["duration_ms"] is None
