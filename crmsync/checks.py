@@ -1,7 +1,7 @@
 """System checks: every misconfiguration we know of has an id that stays, words for what is wrong, and a hint.
 
 `manage.py check` runs them, and so does every command that touches the database; those about a public
-deployment run with `--deploy`. docs/settings.md lists the ids.
+deployment run with `--deploy`. docs/settings.md lists the settings they are about.
 """
 
 import math
@@ -52,9 +52,9 @@ def _phones() -> Iterator[CheckMessage]:
 
 
 def _intervals() -> Iterator[CheckMessage]:
-    if settings.CRMSYNC_SYNC_INTERVAL_MINUTES < 1:
+    if not 1 <= settings.CRMSYNC_SYNC_INTERVAL_MINUTES <= 1440:
         yield Error(
-            "CRMSYNC_SYNC_INTERVAL_MINUTES must be at least 1.",
+            "CRMSYNC_SYNC_INTERVAL_MINUTES must be from 1 to 1440.",
             hint="Leave it out for the default of 5 minutes.",
             id="crmsync.E003",
         )

@@ -37,6 +37,7 @@ MISTAKES = [
     ("crmsync.E001", {"CRMSYNC_ENCRYPTION_KEYS": [Fernet.generate_key().decode(), "correct horse"]}),
     ("crmsync.E002", {"PHONE_DEFAULT_REGION": "UK"}),
     ("crmsync.E003", {"CRMSYNC_SYNC_INTERVAL_MINUTES": 0}),
+    ("crmsync.E003", {"CRMSYNC_SYNC_INTERVAL_MINUTES": 1441}),
     ("crmsync.E004", queue(redis={"host": "127.0.0.1"})),
     ("crmsync.E004", queue(orm=None)),
     ("crmsync.E005", queue(timeout=60, retry=180, workers=2, queue_limit=2, bulk=1)),
