@@ -1,4 +1,4 @@
-"""Where everything is. Paths that callers outside rely on are listed in docs/architecture.md."""
+"""Where everything is. Paths that callers outside rely on are listed in README.md."""
 
 from django.contrib import admin
 from django.urls import include, path
