@@ -77,6 +77,7 @@ def test_connection(connection: Connection) -> bool:
 
     Credentials that were refused before are tried once more: a person asks for it.
     """
+    begun_in = connection.paused_until
     _write(connection, login_refused={})
     try:
         with open_provider(connection) as provider:
@@ -91,7 +92,10 @@ def test_connection(connection: Connection) -> bool:
         web_base=account.web_base[:255],
         checked_at=timezone.now(),
     )
-    connection.refresh_from_db()  # an error that another process has recorded is over, too
+    # An error that another process has recorded is over, too; the version stays that of the credentials we tested.
+    connection.refresh_from_db(fields=["status", "status_reason", "paused_until", "pause_reason"])
+    if begun_in is not None:
+        _end_pause(connection, Q(paused_until=begun_in))
     record_success(connection)
     return True
 
@@ -139,15 +143,26 @@ def forget_token(connection: Connection) -> None:
 
 
 def record_success(connection: Connection) -> None:
-    """The CRM accepted us: an error or pause is over."""
-    healthy: dict[str, Any] = {
-        "status": ConnectionStatus.CONNECTED,
-        "status_reason": "",
-        "paused_until": None,
-        "pause_reason": "",
-    }
-    if any(getattr(connection, name) != value for name, value in healthy.items()):
-        _write(connection, **healthy)
+    """The CRM accepted us: an error is over, and a pause whose time has passed.
+
+    A pause that runs may be newer than our copy: another process was told to wait while our call was on its way.
+    """
+    _end_pause(connection, Q(paused_until=None) | Q(paused_until__lte=timezone.now()))
+    if connection.status != ConnectionStatus.CONNECTED or connection.status_reason:
+        _write(
+            connection,
+            Q(credentials_version=connection.credentials_version),
+            status=ConnectionStatus.CONNECTED,
+            status_reason="",
+        )
+
+
+def _end_pause(connection: Connection, only: Q) -> None:
+    if connection.paused_until is None and not connection.pause_reason:
+        return
+    row = Connection.objects.filter(only, pk=connection.pk)
+    if row.update(paused_until=None, pause_reason=""):
+        connection.paused_until, connection.pause_reason = None, ""
 
 
 def record_failure(connection: Connection, error: ProviderError, *, checked: bool = False) -> None:

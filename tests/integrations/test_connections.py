@@ -69,14 +69,33 @@ def test_a_cached_field_is_the_field(field: object) -> None:
     assert load_field(dump_field(field)) == field  # type: ignore[arg-type]
 
 
-def test_a_limit_pauses_and_a_success_ends_the_pause(connection: Connection) -> None:
+def test_a_limit_pauses_and_a_success_ends_a_pause_whose_time_has_passed(connection: Connection) -> None:
     record_failure(connection, RateLimited("Wait.", retry_after=60))
     stored = now(connection)
     assert stored.paused_until is not None
     assert 58 < (stored.paused_until - timezone.now()).total_seconds() <= 60
     assert (stored.pause_reason, stored.status, stored.active) == ("Wait.", "connected", False)
     record_success(connection)
-    assert (now(connection).paused_until, now(connection).active) == (None, True)
+    assert now(connection).paused_until == stored.paused_until
+    Connection.objects.update(paused_until=timezone.now() - timedelta(seconds=1))
+    record_success(connection)
+    assert (now(connection).paused_until, now(connection).pause_reason) == (None, "")
+    assert now(connection).active
+
+
+def test_a_success_keeps_a_pause_that_is_newer_than_its_copy(connection: Connection) -> None:
+    Connection.objects.update(paused_until=timezone.now() - timedelta(minutes=1), status="not_connected")
+    ours = now(connection)
+    record_failure(now(connection), RateLimited("Wait.", retry_after=60))
+    record_success(ours)
+    assert (now(connection).status, now(connection).active) == ("connected", False)
+    assert now(connection).pause_reason == "Wait."
+
+
+def test_a_good_test_by_a_person_ends_the_pause_it_began_in(connection: Connection, crm: LiveCrm) -> None:
+    record_failure(connection, RateLimited("Wait.", retry_after=60))
+    assert try_connection(now(connection))
+    assert now(connection).active
 
 
 def test_passing_trouble_is_no_error_of_the_connection(connection: Connection) -> None:
