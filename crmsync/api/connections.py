@@ -145,6 +145,12 @@ class UpdateApp(ApiView):
             _describe(connection, body)
             if "auth_config" in body:
                 set_credentials(connection, read_credentials(connection.provider, body["auth_config"]))
+            elif connection.tenant_url != before and connection.credentials:
+                raise invalid(
+                    "auth_config",
+                    "A new tenant_url needs the auth_config with it: stored credentials are never sent to a new address.",
+                    "required",
+                )
             elif connection.tenant_url != before:
                 forget_token(connection)
             else:

@@ -198,7 +198,10 @@ def test_swapped_mappings_are_no_clash(api):
     )
 
 
-@pytest.mark.parametrize("body", [{"auth_config": OAUTH}, {"tenant_url": "https://beta.my.salesforce.com"}])
+BETA = {"tenant_url": "https://beta.my.salesforce.com"}
+
+
+@pytest.mark.parametrize("body", [{"auth_config": OAUTH}, {"auth_config": OAUTH, **BETA}])
 def test_new_credentials_or_address_void_the_token_and_ask_for_a_new_test(api, body):
     made = create(api, auth_config=OAUTH, tenant_url="https://acme.my.salesforce.com")
     Connection.objects.update(status="error", status_reason="refused", token={"access_token": "old"})
@@ -206,6 +209,26 @@ def test_new_credentials_or_address_void_the_token_and_ask_for_a_new_test(api, b
     row = Connection.objects.get()
     assert (row.token, row.status_reason) == ({}, "")
     assert row.credentials["client_secret"] == "sandbox-secret"
+
+
+def test_stored_credentials_are_never_sent_to_a_new_address(api):
+    made = create(api, auth_config=OAUTH, tenant_url="https://acme.my.salesforce.com")
+    Connection.objects.update(status="connected", token={"access_token": "old"})
+    refused = api.patch(f"/api/update-app/{made['app_id']}", BETA | {"name": "Beta"})
+    assert problems(refused) == {"auth_config": "required"}
+    assert "never sent to a new address" in refused.json()["message"]
+    row = Connection.objects.get()
+    assert (row.tenant_url, row.name, row.token) == (
+        made["tenant_url"],
+        made["name"],
+        {"access_token": "old"},
+    )
+    assert change(api, made, tenant_url=made["tenant_url"] + "/")["connection_status"] == "connected"
+
+
+def test_an_address_may_come_before_the_credentials(api):
+    made = create(api, tenant_url="https://acme.my.salesforce.com")
+    assert change(api, made, **BETA)["tenant_url"] == BETA["tenant_url"]
 
 
 def test_a_rename_leaves_token_and_status_alone(api):
