@@ -254,7 +254,7 @@ def _check_address(url: str) -> None:
         return
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if parts.scheme not in {"http", "https"} or not host or parts.path or parts.query or parts.username:
+    if parts.scheme not in {"http", "https"} or not host or parts.path or parts.query or "@" in parts.netloc:
         raise invalid(
             "tenant_url", "The address must look like https://acme.my.salesforce.com.", "tenant_url"
         )

@@ -21,12 +21,14 @@ def portal_address(tenant_url: str, *, allow_insecure: bool) -> str:
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
         raise ConfigError(wrong) from None
+    if "@" in parts.netloc:
+        raise ConfigError(wrong)
     if parts.scheme == "http" or _is_loopback(host):
-        if not allow_insecure:
+        if not (allow_insecure and _is_loopback(host)):
             raise ConfigError("Plain http and loopback addresses are refused. Leave HubSpot's address blank.")
         return f"{parts.scheme}://{parts.netloc}"
     official = re.fullmatch(r"api(-[a-z0-9]+)?\.(hubapi|hubspot)\.com", host) is not None
-    if parts.scheme != "https" or not official or parts.username or port not in (None, 443):
+    if parts.scheme != "https" or not official or port not in (None, 443):
         raise ConfigError(wrong)
     return f"https://{host}"
 

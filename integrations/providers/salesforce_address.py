@@ -35,15 +35,17 @@ def org_address(tenant_url: str, *, allow_insecure: bool) -> Address:
         host, port = (parts.hostname or "").lower().rstrip("."), parts.port
     except ValueError:
         raise ConfigError(_advice("")) from None
+    if "@" in parts.netloc:
+        raise ConfigError(_advice(host))
     if parts.scheme == "http" or _is_loopback(host):
-        if not allow_insecure:
+        if not (allow_insecure and _is_loopback(host)):
             raise ConfigError(
                 "Plain http and loopback addresses are refused. Use https://<your domain>.my.salesforce.com."
             )
         base = f"{parts.scheme}://{parts.netloc}"
         return Address(base=base, domain="loopback.my", insecure_base=base)
     match = _MY_DOMAIN.fullmatch(host)
-    if match is None or parts.username or port not in (None, 443) or parts.scheme != "https":
+    if match is None or port not in (None, 443) or parts.scheme != "https":
         raise ConfigError(_advice(host))
     return Address(base=f"https://{host}", domain=f"{match['name']}.my")
 

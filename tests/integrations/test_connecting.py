@@ -85,6 +85,24 @@ def test_the_crms_own_addresses_are_accepted(provider: str, url: str) -> None:
     Connection(provider=provider, name="CRM", tenant_url=url).full_clean()
 
 
+@pytest.mark.parametrize(
+    ("provider", "url"),
+    [
+        ("salesforce", "http://acme.my.salesforce.com"),
+        ("salesforce", "http://10.0.0.1:9470"),
+        ("salesforce", "http://acme.my.salesforce.com@127.0.0.1"),
+        ("salesforce", "http://@localhost:9470"),
+        ("hubspot", "http://api.hubapi.com"),
+        ("hubspot", "http://127.0.0.1.example.com"),
+        ("hubspot", "http://api.hubapi.com@127.0.0.1"),
+    ],
+)
+def test_the_insecure_setting_is_for_loopback_alone(provider: str, url: str) -> None:
+    with override_settings(CRMSYNC_ALLOW_INSECURE_CRM_URLS=True), pytest.raises(ValidationError) as caught:
+        Connection(provider=provider, name="CRM", tenant_url=url).full_clean()
+    assert list(caught.value.message_dict) == ["tenant_url"]
+
+
 def test_loopback_is_refused_where_the_insecure_setting_is_off() -> None:
     with override_settings(CRMSYNC_ALLOW_INSECURE_CRM_URLS=False), pytest.raises(ValidationError):
         Connection(provider="salesforce", name="CRM", tenant_url="http://127.0.0.1:9470").full_clean()
