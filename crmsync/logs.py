@@ -19,6 +19,24 @@ PRIVATE_NAMES = re.compile(
 PUBLIC_NAMES = frozenset({"logger_name", "task_name", "field_name", "connection_name"})
 # What gives them away inside a text, such as an exception's message.
 PRIVATE_TEXT = (
+    # What PostgreSQL tells of the row at fault, through line breaks in its values to the next part of the text.
+    (
+        re.compile(
+            r"(?s)(\bDETAIL:|\bCONTEXT:  |\bFailing row contains \().*?"
+            r"(?=\n(?:HINT|QUERY|STATEMENT):|\n[ |]*\n[ |]*(?:The above exception|During handling)|\Z)"
+        ),
+        "[row]",
+    ),
+    (re.compile(r"(?i)(get-contact-by-phone/)[^\s/?#\"'<>]+"), r"\1[phone]"),
+    (re.compile(r"(?i)\btel:[+\d(%][\d().%-]{4,}\d"), "tel:[phone]"),
+    (re.compile(r"(?i)%2B\d{7,15}"), "[phone]"),
+    (re.compile(r"(?i)(client_secret|access_token|refresh_token|password|api_key)=\S+"), r"\1=[secret]"),
+    (
+        re.compile(
+            r"(?i)(['\"](?:client_secret|access_token|refresh_token|password|api_key)['\"]: ?)['\"][^'\"]*"
+        ),
+        r"\1'[secret]",
+    ),
     (re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+"), "[email]"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), r"\1 [secret]"),
     (
