@@ -104,6 +104,15 @@ def test_the_command_makes_a_signing_key_with_webhook(capsys):
     assert list(webhook_secrets()) == [secret]
 
 
+def test_a_signing_key_may_do_no_more_than_it_is_told(capsys):
+    call_command("create_api_key", "agent platform", "--webhook")
+    call_command("create_api_key", "script")
+    assert [key.scopes for key in ApiKey.objects.order_by("id")] == [
+        ["events"],
+        [scope for scope in Scope.values if scope != Scope.EVENTS],
+    ]
+
+
 def test_the_command_refuses_a_blank_name():
     with pytest.raises(CommandError, match="blank"):
         call_command("create_api_key", "")

@@ -16,20 +16,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The name, what it may do, and whether it signs events."""
         parser.add_argument("name", help="who uses the key; contact histories show it")
-        parser.add_argument("--webhook", action="store_true", help="the key also signs conversation events")
+        parser.add_argument("--webhook", action="store_true", help="the key signs conversation events")
         parser.add_argument(
             "--scope",
             action="append",
             choices=Scope.values,
             dest="scopes",
-            help="what the key may do, repeatable; without it: everything",
+            help="what the key may do, repeatable; without it: everything, and only events with --webhook",
         )
 
     def handle(self, **options: Any) -> None:
         """Make the key; words for people go to stderr."""
         scopes, webhook = options["scopes"], options["webhook"]
-        if scopes and webhook and Scope.EVENTS not in scopes:
-            scopes = [*scopes, Scope.EVENTS.value]
+        if webhook:  # whoever signs events need not be able to do anything else
+            scopes = [*(scopes or []), Scope.EVENTS.value]
         try:
             key, secret = issue_key(options["name"], scopes=scopes, webhook=webhook)
         except ValidationError as error:
