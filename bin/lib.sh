@@ -37,13 +37,15 @@ is_ready() {
   [ "$(cat "$VENV/.installed-$1" 2>/dev/null)" = "$(wanted "$1")" ] && "$PYTHON" -c "$SUPPORTED" 2>/dev/null
 }
 
-# One installer at a time; a lock whose owner is gone is taken over.
+# One installer at a time; a lock whose owner is gone, or that has had none for five seconds, is taken over.
 take_lock() {
-  local owner told=""
+  local owner told="" nobody=0
   until mkdir "$LOCK" 2>/dev/null; do
     owner=$(cat "$LOCK/pid" 2>/dev/null)
-    if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
-      rm -rf "$LOCK"
+    if [ -n "$owner" ]; then nobody=0; else nobody=$((nobody + 1)); fi
+    if { [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; } || [ "$nobody" -gt 5 ]; then
+      rm -rf "$LOCK" || die "Cannot take over $LOCK."
+      nobody=0
       continue
     fi
     [ -n "$told" ] || say "Another command (process ${owner:-?}) is installing packages: waiting for it."
