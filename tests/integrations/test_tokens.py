@@ -171,9 +171,14 @@ def test_work_with_old_credentials_neither_logs_in_nor_marks_the_new_ones(connec
     old = connect("salesforce")
     tokens = ConnectionTokens(Connection.objects.get())
     set_credentials(Connection.objects.get(), {"client_id": "other", "client_secret": "other"})
-    asked = []
+    asked: list[str] = []
+
+    def log_in() -> dict[str, str]:
+        asked.append("CRM")
+        return {"access_token": "of the old org"}
+
     with pytest.raises(Transient) as caught:
-        tokens.refresh(None, lambda: asked.append("CRM") or {"access_token": "of the old org"})
+        tokens.refresh(None, log_in)
     assert (caught.value.code, asked) == ("credentials_changed", [])
     record_failure(old, AuthError("Refused."))
     row = Connection.objects.get()
