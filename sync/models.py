@@ -256,6 +256,7 @@ class UndoRequest(models.Model):
         QUEUED = "queued", "queued"
         RUNNING = "running", "running"
         DONE = "done", "done"
+        FAILED = "failed", "failed"
 
     ref = models.CharField(max_length=80, help_text="What is taken back, like “run:12” or “change:7”.")
     words = models.CharField(max_length=150, help_text="The same for people.")
@@ -269,6 +270,10 @@ class UndoRequest(models.Model):
     stays_here = models.JSONField(
         default=dict, blank=True, help_text="Connection → restored fields that its records do not get."
     )
+    attempts = models.PositiveIntegerField(
+        default=0, help_text="Tries since the last batch that was written."
+    )
+    error = models.CharField(max_length=200, blank=True, help_text="Why it failed, in plain words.")
     claimed_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -6,16 +6,20 @@ import time
 from collections import Counter
 from datetime import timedelta
 
+import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
+from sync.backoff import next_attempt
 from sync.models import UndoRequest
 from sync.undo import UndoResult, undo_batch
 from sync.undo_plan import Undone
 from sync.wake import wake
 
+logger = structlog.get_logger(__name__)
 STRETCH = 5.0
+MAX_ATTEMPTS = 5
 LEASE = timedelta(minutes=3)
 State = UndoRequest.State
 
@@ -43,10 +47,23 @@ def request_undo(undone: Undone, by: str) -> UndoRequest:
 
 
 def undo_some() -> int:
-    """Claim one undo and work on it for a few seconds; returns how many contacts were looked at."""
+    """Claim one undo and work on it for a few seconds; returns how many contacts were looked at.
+
+    One that breaks is tried again a little later, and given up when nothing could be written five times in a row.
+    """
     request = _claim()
     if request is None:
         return 0
+    try:
+        return _work_on(request)
+    except Exception as error:
+        # Ours: loud, and no reason to hold back the other work of the drain.
+        logger.exception("undo_broke", undo=request.pk)
+        _broke(request.pk, type(error).__name__)
+        return 1
+
+
+def _work_on(request: UndoRequest) -> int:
     undone = Undone(request.ref, request.words, _change_id(request.ref))
     until, handled = time.monotonic() + STRETCH, 0
     while request.state != State.DONE and time.monotonic() < until:
@@ -55,12 +72,25 @@ def undo_some() -> int:
     return max(handled, 1)
 
 
+def _broke(pk: int, what: str) -> None:
+    """Note a failure of ours: try again later, or give up. What the batches before have written stays."""
+    row = UndoRequest.objects.filter(pk=pk)
+    attempts = row.values_list("attempts", flat=True).get()
+    if attempts < MAX_ATTEMPTS:
+        row.update(claimed_until=next_attempt(attempts))
+        return
+    reason = f"Our own error ({what}), {attempts} times in a row; the server's log has the details. It can be asked again."
+    row.update(state=State.FAILED, error=reason[:200], claimed_until=None, finished_at=timezone.now())
+
+
 def _claim() -> UndoRequest | None:
     now = timezone.now()
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)
     due = UndoRequest.objects.filter(free, state__in=[State.QUEUED, State.RUNNING])
     for pk in due.order_by("id").values_list("pk", flat=True)[:5]:
-        if due.filter(pk=pk).update(claimed_until=now + LEASE, state=State.RUNNING):
+        if due.filter(pk=pk).update(
+            claimed_until=now + LEASE, state=State.RUNNING, attempts=F("attempts") + 1
+        ):
             return UndoRequest.objects.get(pk=pk)
     return None
 
@@ -76,7 +106,7 @@ def _batch(request: UndoRequest, undone: Undone) -> int:
         request.restored += result.restored
         request.skipped = dict(Counter(request.skipped) + result.skipped)
         request.stays_here = dict(Counter(request.stays_here) + result.stays_here)
-        request.claimed_until = timezone.now() + LEASE
+        request.claimed_until, request.attempts = timezone.now() + LEASE, 0
         if result.done:
             request.state, request.finished_at = State.DONE, timezone.now()
         request.save()

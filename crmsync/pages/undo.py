@@ -59,7 +59,7 @@ def undo_request(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(UndoRequest, pk=pk)
     context = {
         "undo": found,
-        "live": found.state != UndoRequest.State.DONE,
+        "live": found.state in (UndoRequest.State.QUEUED, UndoRequest.State.RUNNING),
         "skipped": [(WHY.get(reason, OTHER), count) for reason, count in found.skipped.items()],
         "back": _back(*found.ref.partition(":")[::2]),
     }

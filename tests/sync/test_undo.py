@@ -288,3 +288,28 @@ def test_undo_of_a_large_run_keeps_memory_flat(fields: None, monkeypatch: pytest
     peak(5540000, 25)  # what is loaded once is loaded now
     small = peak(5550000, 100)
     assert peak(5560000, 400) < small * 2
+
+
+def test_an_undo_that_breaks_is_given_up_and_holds_back_no_other(
+    connection: Connection, crm: LiveCrm, linked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(first_name="Augusta")
+    request, whole = request_undo(of_change(latest()), "olga"), undoing.undo_batch
+
+    def breaks(*_: object) -> None:
+        raise ValueError("Ada's number")
+
+    monkeypatch.setattr("sync.undo_requests.undo_batch", breaks)
+    for _ in range(5):
+        assert request.state != UndoRequest.State.FAILED
+        assert undo_some() == 1
+        assert undo_some() == 0, "it waits before the next try"
+        UndoRequest.objects.update(claimed_until=None)
+        request.refresh_from_db()
+    assert (request.state, "Ada" in request.error) == (UndoRequest.State.FAILED, False)
+    assert undo_some() == 0
+    monkeypatch.setattr("sync.undo_requests.undo_batch", whole)
+    again = request_undo(of_change(latest()), "olga")
+    undo_some()
+    again.refresh_from_db()
+    assert (again.state, again.attempts, contact().first_name) == (UndoRequest.State.DONE, 0, "Ada")
