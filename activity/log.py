@@ -35,6 +35,8 @@ OPEN = (State.PENDING, State.SENDING, State.UNKNOWN)
 BATCH, LEASE, STRETCH = 50, timedelta(minutes=3), 20.0
 ALONE_AFTER = 3
 SWEEP = 500
+BEING_CREATED = "The contact is being created in the CRM."
+NO_RECORD = "The contact has no record in this CRM."
 
 
 def intend(conversation: Conversation) -> int:
@@ -144,12 +146,33 @@ def revive_waiting() -> int:
         external_id__isnull=False,
     ).exclude(external_id=OuterRef("contact_external_id"))
     found = list(waiting.filter(Exists(linked), pk__in=looked_at).values_list("pk", flat=True))
-    waiting.filter(pk__in=looked_at.difference(found), due_at__lte=now).update(
-        due_at=now + LOOK_AGAIN, contact_external_id=""
-    )
+    missing = waiting.filter(pk__in=looked_at.difference(found), due_at__lte=now)
+    _want_again(missing)
+    missing.update(due_at=now + LOOK_AGAIN, contact_external_id="")
     return waiting.filter(pk__in=found).update(
         state=State.PENDING, due_at=now, note="", contact_external_id=""
     )
+
+
+def _want_again(waiting: QuerySet[ActivityEntry]) -> None:
+    """Have records made for contacts that have none where that is wanted: the wish may be new, or have been lost.
+
+    Not for a contact whose record was found deleted while it was logged on: those entries have another note.
+    """
+    known = ExternalRecord.objects.filter(
+        connection=OuterRef("connection"), contact=OuterRef("conversation__contact")
+    )
+    rows = waiting.filter(
+        ~Exists(known), connection__enabled=True, connection__sync_new_contacts=True,
+        connection__sync_conversation_activity=True, conversation__contact__archived_at=None,
+        conversation__contact__isnull=False, note__in=[BEING_CREATED, NO_RECORD],
+    )  # fmt: skip
+    if cutoff := oldest():
+        rows = rows.filter(conversation__created_at__gte=cutoff)
+    for entry in rows.select_related("connection", "conversation__contact"):
+        if entry.conversation.contact is not None:
+            want_record(entry.connection, entry.conversation.contact)
+            ActivityEntry.objects.filter(pk=entry.pk, state=State.WAITING).update(note=BEING_CREATED)
 
 
 def _connections_with_work() -> Iterator[Connection]:
@@ -231,11 +254,12 @@ def _too_old(one: Held) -> bool:
 def _wait_for_record(connection: Connection, one: Held) -> None:
     contact = one.entry.conversation.contact
     wanted = connection.sync_new_contacts and contact is not None
-    note = "The contact is being created in the CRM." if wanted else "The contact has no record in this CRM."
+    if wanted and contact is not None:
+        # First: whoever dies between the two finds the entry due again, not one that waits for nothing.
+        want_record(connection, contact)
+    note = BEING_CREATED if wanted else NO_RECORD
     due_at = timezone.now() + LOOK_AGAIN + FRESH
     one.finish(state=State.WAITING, note=note, due_at=due_at, contact_external_id="")
-    if wanted and contact is not None:
-        want_record(connection, contact)
 
 
 def _to_be_sent(connection: Connection, provider: Provider, one: Held) -> bool:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from activity import log
 from activity.log import catch_up_all, log_some, retry
 from activity.models import ActivityEntry, Conversation
 from activity.process import process_some
@@ -26,6 +27,13 @@ def settle():
 
 def entry():
     return ActivityEntry.objects.get()
+
+
+def raises(error):
+    def broken(*_):
+        raise error
+
+    return broken
 
 
 def due_now(**changes):
@@ -153,6 +161,43 @@ def test_a_missing_record_is_wanted_once_where_new_contacts_are_created(connecti
     ExternalRecord.objects.update(external_id=record, state=RecordState.LINKED)
     log_some()
     assert len(crm.logged("call_1")) == len(crm.logged("call_2")) == 1
+
+
+def test_a_wish_for_a_record_comes_before_the_wait_and_is_repeated_when_it_was_lost(
+    connection, crm, monkeypatch
+):
+    type(connection).objects.update(sync_new_contacts=True)
+    deliver(analyzed())
+    settle()
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "want_record", raises(OSError("died")))
+        with pytest.raises(OSError, match="died"):
+            log_some()
+    assert entry().state == "pending"
+    due_now(claimed_until=None)
+    log_some()
+    assert (entry().state, ExternalRecord.objects.count()) == ("waiting", 1)
+    ExternalRecord.objects.all().delete()
+    log_some()
+    assert not ExternalRecord.objects.exists()
+    due_now()
+    log_some()
+    assert ExternalRecord.objects.get().state == RecordState.CREATING
+    assert entry().due_at > timezone.now() + timedelta(hours=5)
+
+
+def test_records_of_those_who_wait_are_made_once_the_connection_wants_new_contacts(connection, crm):
+    deliver(analyzed())
+    settle()
+    log_some()
+    due_now()
+    log_some()
+    assert not ExternalRecord.objects.exists()
+    type(connection).objects.update(sync_new_contacts=True)
+    due_now()
+    log_some()
+    assert ExternalRecord.objects.get().state == RecordState.CREATING
+    assert entry().note == "The contact is being created in the CRM."
 
 
 def test_a_deleted_record_makes_it_wait_for_another_one(linked, crm, connection):
