@@ -161,7 +161,8 @@ def test_37_a_run_stops_at_its_page_when_something_more_urgent_has_come(importin
 
 def test_37_the_order_of_a_drain_puts_calls_first_and_imports_last(db: None) -> None:
     names = [getattr(step, "__name__", "") for step in tasks.STEPS]
-    assert names[:2] == ["process_some", "drain_touched"]
+    assert names[:3] == ["process_some", "touched_by_people", "push_urgent"]
+    assert names.index("log_some") < names.index("drain_touched")
     assert names.index("push_some") < names.index("pull_some")
     assert names.index("log_some") < names.index("push_some")
 
