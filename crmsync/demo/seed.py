@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from contacts.models import CustomField
-from crmsync.api_keys import issue_key
+from crmsync.api_keys import Scope, issue_key
 from crmsync.demo.processes import DemoProblem
 from crmsync.roles import OPERATOR, STAFF
 from integrations.connections import test_connection
@@ -106,4 +106,4 @@ def connection(
 
 def signing_key() -> str:
     """The secret that the demo's agent platform signs its events with."""
-    return issue_key("Demo agent platform", webhook=True)[1]
+    return issue_key("Demo agent platform", scopes=[Scope.EVENTS], webhook=True)[1]
