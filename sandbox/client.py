@@ -109,6 +109,27 @@ class Control:
         """Remove every rule."""
         self._json("DELETE", "/faults")
 
+    def catalogue(self, crm: str | None = None) -> list[dict[str, Any]]:
+        """Every fault by name, of one CRM or of both, with its parameters and whether it is on."""
+        found = self._list("catalogue", "/catalogue", {})
+        return [one for one in found if crm in (None, one["system"])]
+
+    def switch_on(self, crm: str, fault: str, **parameters: Any) -> dict[str, Any]:
+        """Switch a fault of the catalogue on, or carry out what happens once; returns its state."""
+        return self._json("POST", f"/catalogue/{crm}/{quote(fault)}", parameters)
+
+    def switch_off(self, crm: str, fault: str) -> dict[str, Any]:
+        """Put right what a fault of the catalogue made wrong; returns its state."""
+        return self._json("DELETE", f"/catalogue/{crm}/{quote(fault)}")
+
+    def all_off(self) -> None:
+        """Switch every fault off and remove every rule."""
+        self._json("DELETE", "/catalogue")
+
+    def bump(self, crm: str, ids: list[str]) -> None:
+        """Move modified stamps without changing a value, as the CRM's background jobs do."""
+        self._json("POST", f"/{crm}/bump", {"ids": ids})
+
     def llm_requests(self) -> list[dict[str, Any]]:
         """What the LLM was told and said, oldest first."""
         return self._list("requests", "/llm/requests", {})

@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.faults import BadRule, parse_rule
+from sandbox.control_request import Wrong, object_of, whole
+from sandbox.fault_control import FaultControl
+from sandbox.faults import BadRule
 from sandbox.llm_answers import MODES
 from sandbox.wire import BadJson, Crm, Request, Response
 from sandbox.world import CRMS, SYSTEMS, World
@@ -15,14 +17,7 @@ from sandbox.world import CRMS, SYSTEMS, World
 PREFIX = "/_sandbox"
 MAX_COUNT = 2_000_000
 CRM = f"(?P<crm>{'|'.join(CRMS)})"
-
-
-class Wrong(Exception):
-    """A control request that cannot be carried out: `status` and a sentence that says why."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+ENTRY = f"catalogue/{CRM}/(?P<fault>\\w+)"
 
 
 class ControlApi:
@@ -30,6 +25,7 @@ class ControlApi:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        faults = FaultControl(world)
         contact = f"{CRM}/contacts/(?P<id>[^/]+)"
         routes: list[tuple[str, str, Callable[..., Any]]] = [
             ("GET", "health", self.health),
@@ -47,11 +43,17 @@ class ControlApi:
             ("PATCH", f"{CRM}/clock", self.set_clock),
             ("GET", "requests", self.list_requests),
             ("DELETE", "requests", self.clear_requests),
-            ("GET", "faults", self.list_faults),
-            ("POST", "faults", self.add_fault),
-            ("DELETE", "faults", self.clear_faults),
-            ("GET", r"faults/(?P<id>\d+)", self.read_fault),
-            ("DELETE", r"faults/(?P<id>\d+)", self.remove_fault),
+            ("GET", "faults", faults.list_faults),
+            ("POST", "faults", faults.add_fault),
+            ("DELETE", "faults", faults.clear_faults),
+            ("GET", "catalogue", faults.list_catalogue),
+            ("DELETE", "catalogue", faults.all_off),
+            ("GET", ENTRY, faults.read_entry),
+            ("POST", ENTRY, faults.switch_on),
+            ("DELETE", ENTRY, faults.switch_off),
+            ("POST", f"{CRM}/bump", self.bump),
+            ("GET", r"faults/(?P<id>\d+)", faults.read_fault),
+            ("DELETE", r"faults/(?P<id>\d+)", faults.remove_fault),
             ("GET", "llm/requests", self.list_llm_requests),
             ("DELETE", "llm/requests", self.clear_llm_requests),
             ("GET", "llm/settings", self.read_llm_settings),
@@ -95,7 +97,7 @@ class ControlApi:
 
     def reset(self, request: Request) -> dict[str, Any]:
         """Start again from the seed, with `count` contacts per CRM (default: as many as before)."""
-        document = _object(request, {"count"}) if request.body else {}
+        document = object_of(request, {"count"}) if request.body else {}
         count = document.get("count", self.world.count)
         if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_COUNT:
             raise Wrong(400, f"'count' must be a whole number from 0 to {MAX_COUNT}.")
@@ -108,8 +110,8 @@ class ControlApi:
         Also `limit`, `offset` and `deleted` (true, false, all)."""
         filters = dict(request.query)
         limit, offset = (
-            _whole(filters.pop("limit", None), "limit"),
-            _whole(filters.pop("offset", None), "offset") or 0,
+            whole(filters.pop("limit", None), "limit"),
+            whole(filters.pop("offset", None), "offset") or 0,
         )
         deleted = filters.pop("deleted", "false")
         if deleted not in ("true", "false", "all"):
@@ -127,7 +129,7 @@ class ControlApi:
 
     def create_contact(self, request: Request, crm: str) -> Response:
         """A new contact from `{field: value}`, as the CRM's own user would make it."""
-        fields = _object(request)
+        fields = object_of(request)
         with self.world.locked(crm) as system:
             return Response.of(201, _edited(lambda: system.create_contact(fields)))
 
@@ -138,7 +140,7 @@ class ControlApi:
 
     def edit_contact(self, request: Request, crm: str, id: str) -> dict[str, Any]:  # noqa: A002
         """Change `{field: value}`, as the CRM's own user would."""
-        fields = _object(request)
+        fields = object_of(request)
         with self.world.locked(crm) as system:
             _live_contact(system, id)
             changed: dict[str, Any] = _edited(lambda: system.edit_contact(id, fields))
@@ -153,7 +155,7 @@ class ControlApi:
 
     def merge_contacts(self, request: Request, crm: str, id: str) -> dict[str, Any]:  # noqa: A002
         """Merge the contact `loser` into this one; returns the survivor."""
-        loser = _object(request, {"loser"}).get("loser")
+        loser = object_of(request, {"loser"}).get("loser")
         if not isinstance(loser, str) or loser == id:
             raise Wrong(400, "'loser' must be the id of another contact.")
         with self.world.locked(crm) as system:
@@ -170,6 +172,17 @@ class ControlApi:
                 _contact(system, contact_id)
             return {"activities": system.activities(contact_id)}
 
+    def bump(self, request: Request, crm: str) -> dict[str, Any]:
+        """Move the modified stamps of `ids` to one instant, without changing a value, as background jobs do."""
+        ids = object_of(request, {"ids"}).get("ids")
+        if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+            raise Wrong(400, "'ids' must be a list of contact ids.")
+        with self.world.locked(crm) as system:
+            for one in ids:
+                _live_contact(system, one)
+            system.bump(ids)
+        return {"bumped": len(ids)}
+
     def read_settings(self, _request: Request, crm: str) -> dict[str, Any]:
         """The CRM's switchable behaviour."""
         with self.world.locked(crm) as system:
@@ -177,7 +190,7 @@ class ControlApi:
 
     def change_settings(self, request: Request, crm: str) -> dict[str, Any]:
         """Change some settings; an unknown one or one of another type is refused."""
-        document = _object(request)
+        document = object_of(request)
         with self.world.locked(crm) as system:
             return _changed_settings(system.settings, document)
 
@@ -187,7 +200,7 @@ class ControlApi:
 
     def set_clock(self, request: Request, crm: str) -> dict[str, Any]:
         """Set how many seconds this CRM's clock is ahead (negative: behind)."""
-        seconds = _object(request, {"offset_seconds"}).get("offset_seconds")
+        seconds = object_of(request, {"offset_seconds"}).get("offset_seconds")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or abs(seconds) > 10**9:
             raise Wrong(400, "'offset_seconds' must be a number.")
         with self.world.locked(crm):
@@ -199,7 +212,7 @@ class ControlApi:
         given = dict(request.query)
         if unknown := set(given) - {"since", "system", "method", "path"}:
             raise Wrong(400, f"Unknown parameter {min(unknown)!r}. Known: since, system, method, path.")
-        since = _whole(given.pop("since", None), "since") or 0
+        since = whole(given.pop("since", None), "since") or 0
         last = self.world.log.last
         try:
             entries = self.world.log.entries(since, **given)
@@ -210,36 +223,6 @@ class ControlApi:
     def clear_requests(self, _request: Request) -> dict[str, Any]:
         """Forget the request log."""
         return {"forgotten": self.world.log.clear()}
-
-    def list_faults(self, _request: Request) -> dict[str, Any]:
-        """The fault rules in force."""
-        return {"faults": self.world.faults.rules()}
-
-    def add_fault(self, request: Request) -> Response:
-        """Add a fault rule; see `faults.Rule` for its parts."""
-        rule = parse_rule(_object(request), frozenset(SYSTEMS))
-        if rule.action == "vendor":
-            with self.world.locked(str(rule.system)) as system:
-                if system.fault_response(str(rule.kind)) is None:
-                    raise Wrong(400, f"{rule.system} knows no fault {rule.kind!r}.")
-        return Response.of(201, self.world.faults.add(rule).public())
-
-    def clear_faults(self, _request: Request) -> dict[str, Any]:
-        """Remove every fault rule."""
-        return {"removed": self.world.faults.remove()}
-
-    def read_fault(self, _request: Request, id: str) -> dict[str, Any]:  # noqa: A002
-        """One rule in force; a used-up rule is gone."""
-        for rule in self.world.faults.rules():
-            if rule["id"] == int(id):
-                return rule
-        raise Wrong(404, f"No fault rule {id} is in force.")
-
-    def remove_fault(self, request: Request, id: str) -> Response:  # noqa: A002
-        """Remove one rule."""
-        self.read_fault(request, id)
-        self.world.faults.remove(int(id))
-        return Response(204)
 
     def list_llm_requests(self, _request: Request) -> dict[str, Any]:
         """What the LLM was told, oldest first, and what it said."""
@@ -260,28 +243,11 @@ class ControlApi:
 
     def change_llm_settings(self, request: Request) -> dict[str, Any]:
         """Change the LLM's mode, delay, key or models."""
-        document = _object(request)
+        document = object_of(request)
         if document.get("mode", "normal") not in MODES:
             raise Wrong(400, f"'mode' must be one of {', '.join(MODES)}.")
         with self.world.locked("llm") as llm:
             return _changed_settings(llm.settings, document)
-
-
-def _object(request: Request, known: set[str] | None = None) -> dict[str, Any]:
-    document = request.json()
-    if not isinstance(document, dict):
-        raise Wrong(400, "The body must be a JSON object.")
-    if known is not None and (unknown := set(document) - known):
-        raise Wrong(400, f"Unknown key {min(unknown)!r}. Known: {', '.join(sorted(known))}.")
-    return document
-
-
-def _whole(text: str | None, name: str) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit()):
-        raise Wrong(400, f"'{name}' must be a whole number.")
-    return int(text)
 
 
 def _text(value: Any) -> str:

@@ -25,6 +25,7 @@ class BadRule(ValueError):
 @dataclass(slots=True)
 class Rule:
     """One fault. Empty conditions match all; `times` None is for ever; `skip` lets the first matches through.
+    `name` is that of the catalogue's entry it came from, if any.
 
     Actions: status (`status`, `headers`, `content`), vendor (`kind`), delay, drop_before (not applied),
     drop_after (applied, then closed without an answer), html (a maintenance page), truncate (half of the real
@@ -48,6 +49,7 @@ class Rule:
     headers: dict[str, str] = field(default_factory=dict)
     content: Any = None
     kind: str | None = None
+    name: str = ""
     id: int = 0
     matched: int = 0
     applied: int = 0

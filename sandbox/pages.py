@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
+from sandbox.fault_pages import FaultPages
 from sandbox.markup import Html, as_json, field_input, join, moment, page, pager, table, tag
 from sandbox.page_layout import LAYOUTS, NOT_ON_TIMELINE, changes, typed
 from sandbox.wire import Request, Response
@@ -25,6 +26,7 @@ class Pages:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        faults = FaultPages(world)
         routes: list[tuple[str, str, Callable[..., Response]]] = [
             ("GET", r"/", self.home),
             ("GET", r"/static/page\.css", self.css),
@@ -34,8 +36,9 @@ class Pages:
             ("GET", SALESFORCE_CONTACT, self.salesforce_link),
             ("GET", HUBSPOT_CONTACT, self.hubspot_link),
             ("GET", r"/requests", self.requests),
-            ("GET", r"/faults", self.faults),
-            ("POST", r"/faults/clear", self.clear_faults),
+            ("GET", r"/faults", faults.show),
+            ("POST", r"/faults/clear", faults.clear),
+            ("POST", rf"/faults{CRM_PATH}/(?P<fault>\w+)", faults.switch),
         ]
         self._routes = [(method, re.compile(path), answer) for method, path, answer in routes]
 
@@ -221,35 +224,6 @@ class Pages:
             )
         heads = ("#", "System", "Request", "Status", "ms", "Fault", "At")
         return page("Requests", table(heads, rows), pager("/requests", {}, number, last), here="/requests")
-
-    def faults(self, _request: Request) -> Response:
-        """The fault rules in force."""
-        rules = self.world.faults.rules()
-        rows = [
-            (
-                rule["id"],
-                rule["action"],
-                rule["system"] or "any",
-                rule["method"] or "any",
-                rule["path"] or "any",
-                "for ever" if rule["times"] is None else rule["times"],
-                rule["matched"],
-                rule["applied"],
-            )
-            for rule in rules
-        ]
-        heads = ("Id", "Action", "System", "Method", "Path", "Left", "Matched", "Applied")
-        content = table(heads, rows) if rows else tag("p", "No fault is in force.")
-        clear = (
-            tag("form", tag("button", "Remove all"), method="post", action="/faults/clear") if rows else ""
-        )
-        hint = tag("p", "Add one with ", tag("code", "POST /_sandbox/faults"), ".", class_="faint")
-        return page("Faults", content, clear, hint, here="/faults")
-
-    def clear_faults(self, _request: Request) -> Response:
-        """Remove every fault rule."""
-        self.world.faults.remove()
-        return Response(303, b"", {"Location": "/faults"})
 
 
 def _path(crm: str, contact_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -104,6 +104,14 @@ class Crm(System, Protocol):
 
     def merge_contacts(self, winner_id: str, loser_id: str) -> dict[str, Any]:
         """The surviving contact after a merge."""
+        ...
+
+    def bump(self, ids: Iterable[str]) -> None:
+        """Move modified stamps, all to one instant, without changing a value; KeyError as above."""
+        ...
+
+    def knows_field(self, name: str) -> bool:
+        """Whether contacts have a field of this name, visible to the integration or not."""
         ...
 
     def activities(self, contact_id: str | None = None) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import sys
 import threading
 import traceback
@@ -41,6 +42,7 @@ class World:
         self._builders = VENDORS if builders is None else builders
         self._locks = {name: threading.RLock() for name in SYSTEMS}
         self._systems: dict[str, System] = {}
+        self._defaults: dict[str, dict[str, Any]] = {}
         self.clocks: dict[str, Clock] = {}
         self.faults = Faults()
         self.log = RequestLog()
@@ -85,13 +87,18 @@ class World:
         systems: dict[str, System] = {
             name: self._builders[name](clocks[name], people(name, count)) for name in CRMS
         }
+        defaults = {name: copy.deepcopy(getattr(systems[name], "settings", {})) for name in CRMS}
         systems["llm"] = LLM()
         with contextlib.ExitStack() as stack:
             for name in SYSTEMS:
                 stack.enter_context(self._locks[name])
-            self.count, self.clocks, self._systems = count, clocks, systems
+            self.count, self.clocks, self._systems, self._defaults = count, clocks, systems, defaults
             self.faults.remove()
             self.log.clear()
+
+    def default(self, crm: str, setting: str) -> Any:
+        """What a setting of a CRM is in a fresh world."""
+        return copy.deepcopy(self._defaults[crm][setting])
 
     def system_for(self, path: str) -> str | None:
         """The name of the system that owns this path."""
@@ -103,7 +110,7 @@ class World:
         entry = self.log.begin(name, request)
         rule = self.faults.take(name, request)
         if rule is not None:
-            entry.fault = {"id": rule.id, "action": rule.action}
+            entry.fault = {"id": rule.id, "action": rule.action, "name": rule.name}
             self.stopping.wait(rule.seconds)
         self._pause_as_slow_llm(name)
         if self._systems[name] is not asked:

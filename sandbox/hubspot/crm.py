@@ -14,7 +14,7 @@ from sandbox.hubspot.portal import Portal
 from sandbox.hubspot.records import Record, Table
 from sandbox.hubspot.requests import Call
 from sandbox.hubspot.routes import resolve
-from sandbox.hubspot.schema import Property
+from sandbox.hubspot.schema import Property, choices
 from sandbox.hubspot.stamps import iso
 from sandbox.hubspot.values import keep
 from sandbox.seed import Person
@@ -131,6 +131,20 @@ class HubSpot:
         table.schema.add(one)
         if one.unique:
             table.unique.setdefault(one.name, {})
+
+    def add_contact_property(self, name: str, label: str, kind: str, unique: bool) -> None:
+        """Install a plain contact property of a type; ValueError for a name that is taken or not allowed."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name) or self.knows_field(name):
+            raise ValueError(f"{name!r} cannot be the name of a new property.")
+        field_type = {"number": "number", "bool": "booleancheckbox", "string": "text"}.get(kind, "date")
+        options = choices("true=Yes, false=No") if kind == "bool" else []
+        added = Property(name, label, kind, field_type, options=options, unique=unique, own=True)
+        self.add_property("contacts", added)
+
+    def knows_field(self, name: str) -> bool:
+        """Whether a contact property is defined, in use or not."""
+        schema = self.portal.contacts.schema
+        return name in schema or name in self.settings["hidden_properties"]
 
     def activities(self, contact_id: str | None = None) -> list[dict[str, Any]]:
         """Calls, communications, notes and tasks, oldest first, optionally of one contact."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sandbox.wire import Response
@@ -134,6 +134,13 @@ def rate_limit(policy: str, retry_after: int | None = None) -> Refusal:
     return refusal
 
 
+def moving() -> Refusal:
+    """A 477 of an account that is moved between data centres, with the seconds to wait."""
+    refusal = Refusal(477, "Migration in progress")
+    refusal.headers["Retry-After"] = "5400"
+    return refusal
+
+
 def answer(refusal: Refusal, correlation: str | None = None) -> Response:
     """The response of a refusal, with its correlation header."""
     correlation = correlation or str(uuid.uuid4())
@@ -147,9 +154,9 @@ def fault(kind: str) -> Response | None:
         title = b"502 Bad Gateway"
         page = b"<html><head><title>%s</title></head><body><h1>%s</h1></body></html>" % (title, title)
         return Response(502, page, {"Content-Type": "text/html; charset=UTF-8"})
-    refusals = {
+    refusals: dict[str, Callable[[], Refusal]] = {
         "rate_limit_secondly": lambda: rate_limit("SECONDLY"),
-        "rate_limit_ten_secondly": lambda: rate_limit("TEN_SECONDLY_ROLLING", 10),
+        "rate_limit_ten_secondly": lambda: rate_limit("TEN_SECONDLY_ROLLING"),
         "rate_limit_daily": lambda: rate_limit("DAILY"),
         "server_error": lambda: Refusal(500, "internal error"),
         "server_unavailable": lambda: Refusal(503, "Service Unavailable"),
@@ -157,6 +164,7 @@ def fault(kind: str) -> Response | None:
         "locked": lambda: Refusal(
             423, "Object is locked by another process. Please try again later.", "LOCKED"
         ),
+        "migration": moving,
         "unauthorized": lambda: Refusal(401, NO_CREDENTIALS, "INVALID_AUTHENTICATION"),
         "forbidden": lambda: scopes(["crm.objects.contacts.write"]),
     }

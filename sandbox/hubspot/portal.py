@@ -41,6 +41,10 @@ def default_settings() -> dict[str, Any]:
         "required_contact_properties": [],  # enforced by 2026-09 only, as HubSpot does
         # also refuse bodies without fields that only the OpenAPI document requires
         "require_spec_fields": False,
+        # contact properties that an administrator took out of use, or that only HubSpot may write
+        "hidden_properties": [],
+        "readonly_properties": [],
+        "validation_rules": {},  # contact property → a regular expression that what is written must match
         # HubSpot promises no order of batch results; "input" keeps that of the request
         "batch_order": "reversed",
         "enforce_limits": False,
@@ -85,6 +89,8 @@ class Portal:
         lagging = bool(self.settings["search_lag_seconds"])
         for table in self.tables.values():
             table.keep_versions = lagging
+        hidden, fixed = self.settings["hidden_properties"], self.settings["readonly_properties"]
+        self.contacts.schema.restrict(hidden, fixed)
 
     def table(self, kind: str) -> Table:
         """The table of an object type, by plural, singular or type id."""

@@ -94,6 +94,24 @@ class Schema:
     def __init__(self, properties: Iterable[Property]) -> None:
         self.live: dict[str, Property] = {one.name: one for one in properties}
         self.archived: dict[str, Property] = {}
+        self._withheld: dict[str, Property] = {}
+        self._fixed: list[Property] = []
+        self._restricted: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+    def restrict(self, hidden: Iterable[str], fixed: Iterable[str]) -> None:
+        """Take properties away and make others read-only for as long as they are named; records keep their values."""
+        asked = (tuple(hidden), tuple(fixed))
+        if asked == self._restricted:
+            return
+        self._restricted = asked
+        self.live |= self._withheld
+        self._withheld = {name: self.live.pop(name) for name in asked[0] if name in self.live}
+        for one in self._fixed:
+            one.read_only = False
+        named = (self.live.get(name) or self._withheld.get(name) for name in asked[1])
+        self._fixed = [one for one in named if one is not None and not one.read_only]
+        for one in self._fixed:
+            one.read_only = True
 
     def __contains__(self, name: object) -> bool:
         return name in self.live

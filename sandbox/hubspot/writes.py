@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ def checked(portal: Portal, table: Table, raw: Mapping[str, str]) -> dict[str, s
         try:
             kept[name] = keep(one, text, portal.owners)
             _check_channel(portal, name, text)
+            if table.is_contact:
+                _check_rule(portal, name, text)
         except BadValue as error:
             problems.append((name, error.code, error.message, text))
     if problems:
@@ -48,6 +51,13 @@ def _check_channel(portal: Portal, name: str, text: str) -> None:
     ):
         allowed = "SMS, WHATS_APP, LINKEDIN_MESSAGE"
         raise BadValue("INVALID_OPTION", f"{text} was not one of the allowed options: [{allowed}]")
+
+
+def _check_rule(portal: Portal, name: str, text: str) -> None:
+    """A validation rule that the portal's administrator put on a property judges what is written to it."""
+    pattern = portal.settings["validation_rules"].get(name)
+    if pattern is not None and not re.fullmatch(pattern, text):
+        raise BadValue("FAILED_VALIDATION", f"{name} does not satisfy the property's validation rule.")
 
 
 def _require(portal: Portal, table: Table, values: Mapping[str, str], version: str) -> None:

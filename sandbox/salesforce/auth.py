@@ -33,7 +33,7 @@ class Sessions:
 
     def __init__(self, clock: Clock, settings: dict[str, Any], org: str, user: str) -> None:
         self._clock, self._settings, self._org, self._user = clock, settings, org, user
-        self._ends: dict[str, float] = {}
+        self._ends: dict[str, tuple[float, str]] = {}
 
     def token(self, request: Request) -> Response:
         """Answer POST /services/oauth2/token."""
@@ -65,15 +65,16 @@ class Sessions:
     def check(self, request: Request) -> None:
         """Raise INVALID_SESSION_ID unless the request carries a live session."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        ends = self._ends.get(token.strip(), 0.0) if scheme.lower() in ("bearer", "oauth") else 0.0
-        if ends <= self._clock.now().timestamp():
+        ends, secret = self._ends.get(token.strip(), (0.0, ""))
+        live = scheme.lower() in ("bearer", "oauth") and secret == self._settings["client_secret"]
+        if not (live and self._settings["user_active"]) or ends <= self._clock.now().timestamp():
             raise ApiError("INVALID_SESSION_ID", "Session expired or invalid", status=401)
 
     def _client_credentials(self, request: Request, form: dict[str, str]) -> Response:
         key, secret = _basic(request) or (form.get("client_id", ""), form.get("client_secret", ""))
         if key != KEY:
             return _refused("invalid_client_id", "client identifier invalid")
-        if not hmac.compare_digest(secret.encode(), SECRET.encode()):
+        if not hmac.compare_digest(secret.encode(), self._settings["client_secret"].encode()):
             return _refused("invalid_client", "invalid client credentials", status=401)
         return self._opened(request)
 
@@ -92,10 +93,12 @@ class Sessions:
         return self._opened(request)
 
     def _opened(self, request: Request) -> Response:
+        if not self._settings["user_active"]:
+            return _refused("invalid_grant", "inactive user")
         now = self._clock.now().timestamp()
-        self._ends = {token: ends for token, ends in self._ends.items() if ends > now}
+        self._ends = {token: kept for token, kept in self._ends.items() if kept[0] > now}
         token = f"{self._org[:15]}!{secrets.token_urlsafe(48)}"
-        self._ends[token] = now + self._settings["token_seconds"]
+        self._ends[token] = (now + self._settings["token_seconds"], self._settings["client_secret"])
         base, issued_at = base_url(request), str(int(now * 1000))
         identity = f"{base}/id/{self._org}/{self._user}"
         signature = hmac.new(SECRET.encode(), (identity + issued_at).encode(), hashlib.sha256).digest()

@@ -152,6 +152,8 @@ class Collections:
             unparsable = error.code in ("JSON_PARSER_ERROR", "INVALID_FIELD")
             if unparsable and self._settings["collections_refuse_whole_request"]:
                 raise
+            if error.code == "INVALID_TYPE":
+                raise  # an object that the caller may not use is refused as one that does not exist
             return _failure(error)
 
 

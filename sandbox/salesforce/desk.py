@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sandbox.salesforce.errors import ApiError
+from sandbox.salesforce.objects import FIELDS
 from sandbox.salesforce.records import SALES_USER, Records
 from sandbox.salesforce.store import Row
 
@@ -50,6 +51,19 @@ class Desk:
             raise ValueError("A contact cannot be merged into itself.")
         self._records.merge(self._known(winner_id, {}), self._known(loser_id, {}))
         return _contact(self._records.store.tables["Contact"][winner_id])
+
+    def bump(self, ids: Iterable[str]) -> None:
+        """Move modified stamps, all to one second, without changing a value; KeyError when one is not there."""
+        self._records.touch("Contact", [self._known(one, {}) for one in ids])
+
+    def archive_tasks(self) -> None:
+        """Archive closed tasks of a year ago and older, as the org does in the background."""
+        self._records.archive()
+
+    def knows_field(self, name: str) -> bool:
+        """Whether `Phone` (of any object) or `Contact.Phone` is a field of the org, visible or not."""
+        owner, _, field = name.lower().rpartition(".")
+        return any(field in fields and owner in ("", known.lower()) for known, fields in FIELDS.items())
 
     def activities(self, contact_id: str | None = None) -> list[dict[str, Any]]:
         """The tasks of one contact or of all, deleted ones included."""

@@ -89,7 +89,7 @@ class Queries:
     def _sobject(self, query: Query) -> str:
         name = query.sobject.text
         found = next((known for known in FIELDS if known.lower() == name.lower()), None)
-        if found is None:
+        if found is None or not self._records.schema.visible(found):
             message = (
                 f"sObject type '{name}' is not supported. If you are attempting to use a custom object, "
                 f"be sure to append the '__c' after the entity name. {NAMES_HINT}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from sandbox.salesforce.ids import canonical, record_id, sobject_of
 from sandbox.salesforce.objects import FIELDS
 from sandbox.salesforce.schema import WRITABLE, Schema
 from sandbox.salesforce.store import Row, Store, Taken, blank_row
-from sandbox.salesforce.validation import validated
+from sandbox.salesforce.validation import validated, validation_rules
 
 INTEGRATION_USER = record_id("User", 1)
 SALES_USER = record_id("User", 2)
@@ -37,7 +37,7 @@ class Records:
         save_duplicates: bool = False,
     ) -> str:
         """Create a record and give its id. `save_duplicates` passes duplicate rules that only alert."""
-        self._refuse_read_only(sobject, "inserted")
+        self._refuse_object(sobject, "inserted")
         values = validated(self.schema, sobject, body, creating=True)
         self._check_references(sobject, values)
         now = self.stamp()
@@ -45,6 +45,8 @@ class Records:
         row |= {name: value for name, value in values.items() if value is not None}
         if sobject == "Contact":
             refuse_duplicate(self.store, row, self._settings["duplicate_rule"], allow_save=save_duplicates)
+        validation_rules(sobject, row, self._settings["validation_rules"])
+        self._lock(row.get("WhoId"), user)
         row["Id"] = self.store.new_id(sobject)
         self._save(sobject, row, user, now)
         return str(row["Id"])
@@ -53,16 +55,19 @@ class Records:
         self, sobject: str, id18: str, body: Mapping[str, Any], *, user: str = INTEGRATION_USER
     ) -> None:
         """Change a live record; its stamps move even when no value does."""
-        self._refuse_read_only(sobject, "updated")
+        self._refuse_object(sobject, "updated")
         values = validated(self.schema, sobject, body, creating=False)
         self._check_references(sobject, values)
-        self._save(sobject, {**self.live(sobject, id18), **values}, user, self.stamp())
+        row = {**self.live(sobject, id18), **values}
+        validation_rules(sobject, row, self._settings["validation_rules"])
+        self._lock(id18, user)
+        self._save(sobject, row, user, self.stamp())
 
     def delete(
         self, sobject: str, id18: str, *, user: str = INTEGRATION_USER, master: str | None = None
     ) -> None:
         """Move a record to the recycle bin; a contact's tasks go with it, or to the `master` of a merge."""
-        self._refuse_read_only(sobject, "deleted")
+        self._refuse_object(sobject, "deleted")
         row, now = self.live(sobject, id18), self.stamp()
         gone = (
             {"IsDeleted": True, "MasterRecordId": master} if "MasterRecordId" in row else {"IsDeleted": True}
@@ -77,6 +82,12 @@ class Records:
                 self._stamped(
                     "Task", {**task, **({"WhoId": master} if master else {"IsDeleted": True})}, user, now
                 )
+
+    def touch(self, sobject: str, ids: Iterable[str], *, user: str = SALES_USER) -> None:
+        """Move stamps without changing a value, all to one second, as automations of the org do."""
+        now = self.stamp()
+        for row in [self.live(sobject, id18) for id18 in ids]:
+            self._stamped(sobject, dict(row), user, now)
 
     def merge(self, winner: str, loser: str, *, user: str = SALES_USER) -> None:
         """Merge two contacts as the web pages do: the winner keeps its values and moves its stamps."""
@@ -172,7 +183,17 @@ class Records:
             if target["IsDeleted"]:
                 raise entity_is_deleted(400)
 
-    def _refuse_read_only(self, sobject: str, verb: str) -> None:
+    def _lock(self, id18: str | None, user: str) -> None:
+        """The row to write, or the contact of a new task, is held by another process as often as the org is told."""
+        if user != INTEGRATION_USER or not self._settings["locked_rows"]:
+            return
+        self._settings["locked_rows"] = max(-1, self._settings["locked_rows"] - 1)
+        message = f"unable to obtain exclusive access to this record or 1 records: {id18 or ''}".rstrip(": ")
+        raise ApiError("UNABLE_TO_LOCK_ROW", message, fields=[])
+
+    def _refuse_object(self, sobject: str, verb: str) -> None:
+        if not self.schema.visible(sobject):
+            raise ApiError("INVALID_TYPE", f"sObject type '{sobject}' is not supported.")
         if sobject not in WRITABLE:
             message = f"entity type cannot be {verb}: {sobject}"
             raise ApiError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message, fields=[])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.salesforce.errors import NAMES_HINT, ApiError
+from sandbox.salesforce.errors import NAMES_HINT, not_found
 from sandbox.salesforce.fields import Field
 from sandbox.salesforce.ids import PREFIXES
 from sandbox.salesforce.objects import FIELDS, OBJECTS
@@ -37,6 +37,17 @@ class Schema:
             self._visible[sobject] = self._view(sobject)
         return self._visible[sobject]
 
+    def visible(self, sobject: str) -> bool:
+        """Whether the integration user may use the object at all."""
+        return sobject.lower() not in [str(name).lower() for name in self._settings["hidden_objects"]]
+
+    def named(self, name: str) -> str:
+        """The object's own spelling of a name given in any case; 404 when there is none that may be used."""
+        found = next((known for known in OBJECTS if known.lower() == name.lower()), None)
+        if found is None or not self.visible(found):
+            raise not_found()
+        return found
+
     def field(self, sobject: str, name: str) -> Field | None:
         """One visible field by name, in any case."""
         return self.fields(sobject).get(name.lower())
@@ -53,14 +64,6 @@ class Schema:
         """Settings name fields as `Phone` (of any object) or `Contact.Phone`."""
         names = (str(name).lower().rpartition(".") for name in self._settings[setting])
         return {field for owner, _, field in names if owner in ("", sobject.lower())}
-
-
-def sobject_named(name: str) -> str:
-    """The object's own spelling of a name given in any case; 404 when there is none."""
-    found = next((known for known in OBJECTS if known.lower() == name.lower()), None)
-    if found is None:
-        raise ApiError("NOT_FOUND", "The requested resource does not exist", status=404)
-    return found
 
 
 def no_such_column(sobject: str, name: str) -> str:

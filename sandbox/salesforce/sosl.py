@@ -56,7 +56,7 @@ def _returned(records: Records, text: str, clause: str) -> list[tuple[str, list[
 
 def _fields(records: Records, text: str, name: str, listed: str | None) -> tuple[str, list[Field]]:
     sobject = next((known for known in ("Account", "Contact", "Lead") if known.lower() == name.lower()), None)
-    if sobject is None:
+    if sobject is None or not records.schema.visible(sobject):
         raise ApiError("INVALID_TYPE", f"sObject type '{name}' is not supported.")
     names = Names(text, sobject, records.schema.fields(sobject))
     wanted = [word.strip() for word in (listed or "Id").split(",")]

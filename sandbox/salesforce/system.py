@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from sandbox.clock import Clock
 from sandbox.salesforce import errors
-from sandbox.salesforce.auth import KEY, USERNAME, Sessions, base_url, soap_login
+from sandbox.salesforce.auth import KEY, SECRET, USERNAME, Sessions, base_url, soap_login
 from sandbox.salesforce.collections import Collections
 from sandbox.salesforce.composite import composite
 from sandbox.salesforce.desk import Desk
@@ -19,7 +19,7 @@ from sandbox.salesforce.query import Queries
 from sandbox.salesforce.records import INTEGRATION_USER, Records
 from sandbox.salesforce.replication import changed_between
 from sandbox.salesforce.rows import Rows
-from sandbox.salesforce.schema import Schema, described, sobject_named, summarised
+from sandbox.salesforce.schema import Schema, described, summarised
 from sandbox.salesforce.seeding import ORG, seed
 from sandbox.salesforce.sosl import search
 from sandbox.salesforce.store import Store
@@ -37,6 +37,10 @@ class Salesforce(Desk):
     token_seconds, locator_seconds: how long sessions and query locators live
     search_lag_seconds: how late search finds a change
     hidden_fields, readonly_fields: what the integration user cannot see or write (`Phone` or `Contact.Phone`)
+    hidden_objects: objects that the integration user may not use at all, such as Task
+    validation_rules: field (`Contact.Title`) → a regular expression that the saved record's text must match
+    locked_rows: how many more writes of rows meet a row that another process holds; negative: all of them
+    client_secret, user_active: the app's secret, which may be rotated, and whether the run-as user may log in
     daily_limit, daily_used: the day's API requests
     duplicate_rule: "off", "alert" or "block"
     call_center, activity_key_field: whether Task has the call fields, and Conversation_Key__c
@@ -54,6 +58,11 @@ class Salesforce(Desk):
             "search_lag_seconds": 0,
             "hidden_fields": [],
             "readonly_fields": [],
+            "hidden_objects": [],
+            "validation_rules": {},
+            "locked_rows": 0,
+            "client_secret": SECRET,
+            "user_active": True,
             "daily_limit": 100_000,
             "daily_used": 0,
             "duplicate_rule": "off",
@@ -78,6 +87,10 @@ class Salesforce(Desk):
     def handles(self, path: str) -> bool:
         """Everything below /services/, and the identity address that tokens carry."""
         return path.startswith(("/services/", "/id/"))
+
+    def end_sessions(self) -> None:
+        """End every session, as an administrator may at any time; a new login is not refused."""
+        self.sessions.revoke_all()
 
     def fault_response(self, kind: str) -> Response | None:
         """The vendor's answer for a named fault, or None for an unknown name."""
@@ -175,13 +188,13 @@ class Salesforce(Desk):
 
     def _sobjects(self, request: Request, base: str, parts: list[str]) -> Response:
         if not parts:
-            summaries = [summarised(name, base) for name in OBJECTS]
+            summaries = [summarised(name, base) for name in OBJECTS if self._schema.visible(name)]
             return _only(
                 "GET",
                 request,
                 lambda: Response.of(200, {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": summaries}),
             )
-        sobject, method = sobject_named(parts[0]), request.method
+        sobject, method = self._schema.named(parts[0]), request.method
         match method, parts[1:]:
             case "GET", []:
                 return Response.of(200, {"objectDescribe": summarised(sobject, base), "recentItems": []})
@@ -220,9 +233,9 @@ class Salesforce(Desk):
             case "DELETE", []:
                 return self._collections.delete(request)
             case "GET" | "POST", [name]:
-                return self._collections.read(sobject_named(name), request, base)
+                return self._collections.read(self._schema.named(name), request, base)
             case "PATCH", [name, field]:
-                return self._collections.upsert(sobject_named(name), field, request)
+                return self._collections.upsert(self._schema.named(name), field, request)
         if len(parts) > 2:
             raise not_found()
         raise _not_allowed(request.method, ("POST,PATCH,DELETE", "GET,POST", "PATCH")[len(parts)])

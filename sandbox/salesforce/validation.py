@@ -46,6 +46,20 @@ def validated(schema: Schema, sobject: str, body: Mapping[str, Any], *, creating
     return {field.name: _checked(field, value) for field, value in given}
 
 
+def validation_rules(sobject: str, row: Mapping[str, Any], rules: Mapping[str, str]) -> None:
+    """Hold a whole record, as it would be saved, against the org's rules: field → what its text must match.
+
+    A rule judges the record, not the change: one that is broken already refuses every edit, also of other fields.
+    """
+    for name, pattern in rules.items():
+        owner, _, field = name.rpartition(".")
+        if owner.lower() not in ("", sobject.lower()) or field not in row:
+            continue
+        if not re.fullmatch(pattern, "" if row[field] is None else str(row[field])):
+            message = f"{field} does not satisfy the rule of this org."
+            raise ApiError("FIELD_CUSTOM_VALIDATION_EXCEPTION", message, fields=[field])
+
+
 def _require(schema: Schema, sobject: str, given: Mapping[str, Any], *, creating: bool) -> None:
     required = [field.name for field in schema.fields(sobject).values() if field.required]
     missing = [name for name in required if given.get(name) is None and (creating or name in given)]
