@@ -15,7 +15,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from contacts import shown
-from integrations.connection_form import SECRET, ConnectionForm, form_for
+from integrations.connection_form import SECRET, TEMPLATE_HELP, ConnectionForm, form_for
 from integrations.connections import set_credentials, test_connection
 from integrations.health import health_of
 from integrations.models import Connection
@@ -36,6 +36,10 @@ class ConnectionAdmin(admin.ModelAdmin):
         return [
             (None, {"fields": ["provider", "name", "tenant_url", *secrets]}),
             ("What it does", {"fields": behaviour}),
+            (
+                "What is logged",
+                {"fields": ["activity_title", "activity_body"], "description": TEMPLATE_HELP},
+            ),
             ("When records meet", {"fields": ["rank", "phone_fields", "duplicate_policy", "delete_policy"]}),
             ("When to ask a person", {"fields": ["overwrite_floor", "overwrite_percent"]}),
             ("Details", {"fields": ["phone_region", "reconcile_hours", "options"], "classes": ["collapse"]}),

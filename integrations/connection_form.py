@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.html import format_html, format_html_join
 
 from contacts.admin import OneALine
 from integrations.models import Connection
 from integrations.providers.errors import ConfigError
 from integrations.providers.registry import PROVIDERS, Credential
+from integrations.template_language import FILTERS, VARIABLES
 
 CHECK = "_check"
 CHECKED = "Checked; nothing is saved yet. What to mend or to know stands with each mapping below. Save when it is right."
 SECRET = "secret_"  # noqa: S105 (a prefix)
+
+TEMPLATE_HELP = format_html(
+    "<p>Write <code>{{{{ summary }}}}</code> for a value, <code>|truncate(200)</code> after it for a filter, and "
+    "<code>{{% if outcome %}}…{{% endif %}}</code> for what may be missing. The conversation's id is always added, so that "
+    "it is found again. “Preview” shows the text for a real conversation before it is saved.</p>"
+    '<details><summary>All variables and filters</summary><dl class="variables">{}</dl><p>Filters: {}.</p></details>',
+    format_html_join("", "<div><dt><code>{}</code></dt><dd>{}</dd></div>", VARIABLES.items()),
+    ", ".join(sorted(FILTERS)),
+)
 
 
 class ConnectionForm(forms.ModelForm):
@@ -30,9 +41,14 @@ class ConnectionForm(forms.ModelForm):
     class Meta:
         model = Connection
         fields = ("provider", "name", "tenant_url", "rank", "phone_region", "enabled", "interval_minutes", "options",
-                  "sync_conversation_activity", "sync_new_contacts", "duplicate_policy", "delete_policy", "phone_fields",
-                  "overwrite_floor", "overwrite_percent", "reconcile_hours")  # fmt: skip
-        widgets = {"provider": forms.HiddenInput}
+                  "sync_conversation_activity", "activity_title", "activity_body", "sync_new_contacts",
+                  "duplicate_policy", "delete_policy", "phone_fields", "overwrite_floor", "overwrite_percent",
+                  "reconcile_hours")  # fmt: skip
+        widgets = {
+            "provider": forms.HiddenInput,
+            "activity_title": forms.TextInput(attrs={"spellcheck": "false"}),
+            "activity_body": forms.Textarea(attrs={"rows": 10, "spellcheck": "false"}),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from integrations.models import Connection, ConnectionStatus, dump_field
-from integrations.providers.base import Provider
+from integrations.providers.base import Account, Provider
 from integrations.providers.errors import AuthError, ConfigError, NeedsAttention, ProviderError, RateLimited
 from integrations.providers.registry import PROVIDERS
 from integrations.providers.setup import Setup
@@ -37,6 +37,7 @@ def setup_for(connection: Connection, meter: Meter) -> Setup:
         region=region_of(connection),
         allow_insecure=settings.CRMSYNC_ALLOW_INSECURE_CRM_URLS,
         web_base=connection.web_base,
+        time_zone=connection.time_zone,
         field_types={name: field.type for name, field in connection.external_fields().items()},
         options={key: str(value) for key, value in connection.options.items()},
         tokens=ConnectionTokens(connection),
@@ -86,12 +87,8 @@ def test_connection(connection: Connection) -> bool:
     except ProviderError as error:
         record_failure(connection, error, checked=True)
         return False
-    _write(
-        connection,
-        account_name=account.name[:200],
-        web_base=account.web_base[:255],
-        checked_at=timezone.now(),
-    )
+    store_account(connection, account)
+    _write(connection, checked_at=timezone.now())
     # An error that another process has recorded is over, too; the version stays that of the credentials we tested.
     connection.refresh_from_db(fields=["status", "status_reason", "paused_until", "pause_reason"])
     if begun_in is not None:
@@ -196,6 +193,16 @@ def record_failure(connection: Connection, error: ProviderError, *, checked: boo
         )
     elif isinstance(error, NeedsAttention):
         _write(connection, status_reason=error.message[:300])
+
+
+def store_account(connection: Connection, account: Account) -> None:
+    """Keep who we are in the CRM, as an open provider has told."""
+    _write(
+        connection,
+        account_name=account.name[:200],
+        web_base=account.web_base[:255],
+        time_zone=account.time_zone[:64],
+    )
 
 
 def store_schema(connection: Connection, provider: Provider) -> None:

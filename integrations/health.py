@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from contacts.shown import clock
 from integrations.models import Connection, ConnectionStatus
 
 LATE_AFTER_INTERVALS = 3
@@ -36,7 +37,7 @@ def _hindered(connection: Connection, now: datetime) -> Health | None:
         return Health("bad", "Error", connection.status_reason or "The CRM refuses the credentials.")
     if connection.paused_until and connection.paused_until > now:
         why = connection.pause_reason or "The CRM asked us to slow down."
-        return Health("warn", "Paused", f"{why} Goes on by itself at {connection.paused_until:%H:%M} UTC.")
+        return Health("warn", "Paused", f"{why} Goes on by itself at {clock(connection.paused_until)}.")
     if connection.status == ConnectionStatus.NOT_CONNECTED:
         return Health("warn", "Not connected", "Enter the credentials and test the connection.")
     return None

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from contacts import phone
 from contacts.values import FieldType
+from integrations.activity_templates import problem_of
 from integrations.providers.base import ExternalField, Option
 from integrations.providers.registry import PROVIDERS
 from integrations.secrets import EncryptedJSONField
@@ -91,6 +92,17 @@ class Connection(models.Model):
     sync_conversation_activity = models.BooleanField(
         "log conversations", default=False, help_text="Log every call and chat on the contact's CRM record."
     )
+    activity_title = models.CharField(
+        "title of what is logged",
+        max_length=500,
+        blank=True,
+        help_text="A template, like “{{ kind }} with {{ contact_name }}”. Blank: the kind and the conversation's id.",
+    )
+    activity_body = models.TextField(
+        "text of what is logged",
+        blank=True,
+        help_text="A template. Blank: the summary and a line for each thing that is known.",
+    )
     sync_new_contacts = models.BooleanField(
         "create new contacts",
         default=False,
@@ -132,6 +144,12 @@ class Connection(models.Model):
     account_name = models.CharField(max_length=200, blank=True, editable=False)
     web_base = models.CharField(
         max_length=255, blank=True, editable=False, help_text="Where people see records."
+    )
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="Of the account: its day of API calls ends at midnight.",
     )
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -192,9 +210,12 @@ class Connection(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Refuse unknown regions, phone fields that the CRM does not have, and addresses that are not the CRM's."""
+        """Refuse templates, regions, phone fields and addresses that cannot be used."""
         if problem := _phone_fields_problem(self.phone_fields, self.external_fields()):
             raise ValidationError({"phone_fields": problem})
+        templates = {name: getattr(self, name) for name in ("activity_title", "activity_body")}
+        if wrong := {name: words for name, text in templates.items() if (words := problem_of(text))}:
+            raise ValidationError(wrong)
         if self.phone_region and not phone.is_region(self.phone_region):
             raise ValidationError({"phone_region": "Use a two-letter country code like US or DE."})
         entry = PROVIDERS.get(self.provider)

@@ -8,6 +8,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from typing import Any
+
+from django.db.models import FloatField, Func
 
 from integrations.models import Pace
 from integrations.providers.errors import RateLimited
@@ -20,17 +23,18 @@ def take_turn(
     key: str,
     rate: Rate,
     *,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> float:
     """Wait until a call under the limit `key` may be sent; returns the seconds waited.
 
+    Time is the database's unless a `clock` is given: hosts whose own clocks differ share one limit.
     Raises RateLimited, and takes no turn, when that would be longer than a worker may sleep.
     """
     interval = 1 / rate.per_second
     while True:
-        now = clock()
-        free_at = _free_at(key)
+        free_at, now = _free_at(key)
+        now = clock() if clock else now
         turn = max(free_at, now - (rate.burst - 1) * interval)
         # A row far in the future was written by a clock that has been set back since.
         turn = now if turn > now + 600 else turn
@@ -51,8 +55,22 @@ def limit_key(secret: str, address: str, kind: str) -> str:
     return f"{whose}:{kind}"
 
 
-def _free_at(key: str) -> float:
-    found = Pace.objects.filter(key=key).values_list("free_at", flat=True).first()
-    if found is None:
+def _free_at(key: str) -> tuple[float, float]:
+    """When the limit is free, and what time it is, by the database's clock: one query."""
+    rows = Pace.objects.filter(key=key).values_list("free_at", DatabaseClock())
+    while (found := rows.first()) is None:
         Pace.objects.bulk_create([Pace(key=key)], ignore_conflicts=True)
-    return found or 0.0
+    return float(found[0]), float(found[1])
+
+
+class DatabaseClock(Func):
+    """The database's wall clock in seconds since 1970; not now(), which stands still within a transaction."""
+
+    template = "EXTRACT(EPOCH FROM clock_timestamp())::float8"
+    output_field = FloatField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        """In days since noon of 4714 BC, as SQLite counts, less those until 1970."""
+        return self.as_sql(
+            compiler, connection, template="((julianday('now') - 2440587.5) * 86400.0)", **more
+        )

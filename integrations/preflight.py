@@ -13,7 +13,7 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from contacts.values import FieldType, convertible
-from integrations.connections import open_provider, record_failure, store_schema
+from integrations.connections import open_provider, record_failure, store_account, store_schema
 from integrations.models import Connection
 from integrations.providers.base import ExternalField, Permissions
 from integrations.providers.errors import AuthError, NeedsAttention, ProviderError, RateLimited
@@ -67,6 +67,7 @@ def _lines(connection: Connection, wanted: Sequence[Wanted]) -> Iterator[Line]:
     try:
         with open_provider(connection) as provider:
             account = provider.check()
+            store_account(connection, account)
             store_schema(connection, provider)
             permissions = provider.permissions()
     except ProviderError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from contacts.values import FieldType, Value
 from integrations.providers.errors import ProviderError
@@ -85,12 +85,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who we are in the CRM: the answer of `check()`. `web_base` is where people see records, for `Setup.web_base`."""
+    """Who we are in the CRM: the answer of `check()`.
+
+    `web_base` is where people see records, for `Setup.web_base`; `time_zone` the account's, by its name or as +HH:MM,
+    for `Setup.time_zone`.
+    """
 
     account_id: str
     name: str
     user: str = ""
     web_base: str = ""
+    time_zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,7 @@ class ActivityKind(StrEnum):
 
     CALL = "call"
     SMS = "sms"
+    WHATSAPP = "whatsapp"
     CHAT = "chat"
 
 
@@ -228,6 +234,10 @@ class Provider(Protocol):
 
     def log_activities(self, activities: Sequence[Activity]) -> list[Outcome]:
         """Create each activity, or update it where `external_id` is set. A lost answer to a create is OutcomeUnknown."""
+        ...
+
+    def activity_fields(self, activity: Activity) -> Mapping[str, Any]:
+        """The CRM's fields of the activity exactly as they would be sent; needs no network. For previews."""
         ...
 
     def find_activity(self, marker: str, contact_id: str, kind: ActivityKind) -> str | None:

@@ -36,8 +36,11 @@ from integrations.providers.base import (
     Update,
 )
 from integrations.providers.errors import AuthError, ConfigError, OutcomeUnknown, ProviderError, Transient
+from integrations.providers.hubspot_activities import kind_of as object_of
+from integrations.providers.hubspot_activities import properties_of
 from integrations.providers.hubspot_address import portal_address
 from integrations.providers.hubspot_changes import changed_pages
+from integrations.providers.hubspot_day import to_midnight, zone_of
 from integrations.providers.hubspot_errors import error_of
 from integrations.providers.hubspot_permissions import permissions_of
 from integrations.providers.hubspot_reading import BATCH, Answer
@@ -82,7 +85,12 @@ class HubSpotProvider:
         found = self._portal.details()
         portal_id = str(found["portalId"])
         host = str(found.get("uiDomain") or "app.hubspot.com")
-        return Account(portal_id, f"HubSpot {portal_id}", web_base=f"https://{host}/contacts/{portal_id}")
+        return Account(
+            portal_id,
+            f"HubSpot {portal_id}",
+            web_base=f"https://{host}/contacts/{portal_id}",
+            time_zone=zone_of(found.get("timeZone"), found.get("utcOffset")),
+        )
 
     def fields(self) -> list[ExternalField]:
         """The contact's properties, read afresh."""
@@ -113,6 +121,11 @@ class HubSpotProvider:
     def log_activities(self, activities: Sequence[Activity]) -> list[Outcome]:
         """Calls, communications or notes, 100 a call."""
         return writing.log_activities(self._portal, activities)
+
+    def activity_fields(self, activity: Activity) -> Mapping[str, Any]:
+        """The properties of the call, communication or note."""
+        options = self._portal.setup.options
+        return properties_of(activity, object_of(activity, options), options)
 
     def find_activity(self, marker: str, contact_id: str, kind: ActivityKind) -> str | None:
         """The conversation's object, by the marker in its title or body."""
@@ -279,7 +292,8 @@ class HubSpotPortal:
             document = json.loads(use().data)
         except OpenApiException as error:
             status, body = getattr(error, "status", None), getattr(error, "body", None)
-            raise error_of(status, body, getattr(error, "headers", None), once=once) from None
+            headers = getattr(error, "headers", None)
+            raise error_of(status, body, headers, once=once, day_left=self._day_left()) from None
         except HTTPError as error:
             raise _lost(error, once) from None
         except ValueError:
@@ -292,13 +306,17 @@ class HubSpotPortal:
     def _unreadable(self, once: bool) -> ProviderError:
         status = self._rest.status
         if status is not None and status >= 300:
-            return error_of(status, None, self._rest.headers, once=once)
+            return error_of(status, None, self._rest.headers, once=once, day_left=self._day_left())
         request_id = self._rest.headers.get("x-hubspot-correlation-id", "")
         if once:
             words = "HubSpot's answer could not be read; the record may have been written."
             return OutcomeUnknown(words, status=status, code="unreadable", request_id=request_id)
         words = "HubSpot answered with something other than the data asked for."
         return Transient(words, status=status, code="unreadable", request_id=request_id)
+
+    def _day_left(self) -> float | None:
+        """Seconds until the account's day of calls begins anew; None when its time zone is not known."""
+        return to_midnight(self.setup.time_zone, self._server_time() or datetime.now(UTC))
 
     def _server_time(self) -> datetime | None:
         with suppress(ValueError):
@@ -323,7 +341,8 @@ class _Rest(RESTClientObject):
 
     def __init__(self, setup: Setup, base: str) -> None:
         configuration = Configuration()
-        configuration.retries = PatientRetry.recipe()
+        configuration.retries = retries = PatientRetry.recipe()
+        retries.again = self._counted
         super().__init__(configuration)
         self.base = base
         self.status: int | None = None
@@ -336,8 +355,7 @@ class _Rest(RESTClientObject):
     def request(self, method: str, url: str, **kwargs: Any) -> Any:
         """Send, and keep what the answer's headers say."""
         self.status, self.headers = None, {}
-        self.calls += 1
-        self._count(kind_of(url))
+        self._counted(url)
         kwargs["_request_timeout"] = kwargs.get("_request_timeout") or self._timeout
         try:
             response = super().request(method, versioned(url, self._version), **kwargs)
@@ -346,6 +364,10 @@ class _Rest(RESTClientObject):
             raise
         self._note(response.status, response.headers)
         return response
+
+    def _counted(self, url: str) -> None:
+        self.calls += 1
+        self._count(kind_of(url))
 
     def _note(self, status: int | None, headers: Mapping[str, str] | None) -> None:
         self.status = status

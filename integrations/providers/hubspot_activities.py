@@ -16,6 +16,9 @@ BODY_LIMIT = 65_536
 TITLE_LIMIT = 255
 CHANNEL_FIELD = "hs_communication_channel_type"
 CHAT_CHANNEL = "CUSTOM_CHANNEL_CONVERSATION"
+AS_NOTE = "note"
+# Channels that HubSpot documents; a web chat is none of them.
+_CHANNELS = {ActivityKind.SMS: "SMS", ActivityKind.WHATSAPP: "WHATS_APP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,10 @@ _STATUSES: Mapping[str, str] = {
 _CUT = re.compile(r"&[^;]{0,6}$|<[^>]{0,4}$")
 
 
-def kind_of(activity: Activity) -> ObjectKind:
+def kind_of(activity: Activity, options: Mapping[str, str]) -> ObjectKind:
     """The object that holds this conversation."""
+    if activity.kind is ActivityKind.CHAT and options.get("chat_channel", "").lower() == AS_NOTE:
+        return NOTES
     return CALLS if activity.kind is ActivityKind.CALL else COMMUNICATIONS
 
 
@@ -69,11 +74,16 @@ def properties_of(activity: Activity, kind: ObjectKind, options: Mapping[str, st
     if kind is NOTES:
         return common | {"hs_note_body": body}
     if kind is COMMUNICATIONS:
-        chat = options.get("chat_channel") or CHAT_CHANNEL
-        channel = "SMS" if activity.kind is ActivityKind.SMS else chat
-        logged = {CHANNEL_FIELD: channel, "hs_communication_logged_from": "CRM"}
-        return common | logged | {"hs_communication_body": body}
+        return common | _carrier(activity, options) | {"hs_communication_body": body}
     return common | _call(activity, body, options)
+
+
+def _carrier(activity: Activity, options: Mapping[str, str]) -> dict[str, str]:
+    """What carried it, told at creation only: it stays that, whatever the options say later."""
+    if activity.external_id:
+        return {}
+    channel = _CHANNELS.get(activity.kind) or options.get("chat_channel") or CHAT_CHANNEL
+    return {CHANNEL_FIELD: channel, "hs_communication_logged_from": "CRM"}
 
 
 def _call(activity: Activity, body: str, options: Mapping[str, str]) -> dict[str, str]:

@@ -22,9 +22,8 @@ from integrations.providers.errors import (
     Transient,
 )
 
-DAILY_PAUSE = (
-    3600.0  # the day ends at the account's midnight, which the answer does not tell: look every hour
-)
+# The day ends at the account's midnight, which the answer does not tell: without the time zone, look every hour.
+DAILY_PAUSE = 3600.0
 SHORT_PAUSE = 10.0
 
 
@@ -81,7 +80,7 @@ STATUSES: Mapping[int, Row] = {
     415: (ProviderError, "HubSpot does not accept the form of the request."),
     423: (Transient, "The HubSpot record is locked for the moment."),
     429: (RateLimited, "HubSpot asks to slow down."),
-    477: (Transient, "HubSpot is moving the account to another place."),
+    477: (RateLimited, "HubSpot is moving the account to another place."),
     500: (Transient, "HubSpot failed with an internal error."),
     502: (Transient, "HubSpot is unavailable for the moment."),
     503: (Transient, "HubSpot is unavailable for the moment."),
@@ -92,9 +91,17 @@ _EXISTING = re.compile(r"Existing ID: (\d+)")
 
 
 def error_of(
-    status: int | None, body: object, headers: Mapping[str, str] | None = None, *, once: bool = False
+    status: int | None,
+    body: object,
+    headers: Mapping[str, str] | None = None,
+    *,
+    once: bool = False,
+    day_left: float | None = None,
 ) -> ProviderError:
-    """The error for an answer. `body`: parsed or not. `once`: a server error leaves open whether it was written."""
+    """The error for an answer. `body`: parsed or not. `once`: a server error leaves open whether it was written.
+
+    `day_left`: seconds until the account's midnight, when its daily limit is reset, where that is known.
+    """
     document = parsed(body)
     found = {key.lower(): value for key, value in (headers or {}).items()}
     code, field = _first_error(document)
@@ -105,14 +112,16 @@ def error_of(
         "request_id": str(document.get("correlationId") or found.get("x-hubspot-correlation-id") or ""),
     }
     if status == 429:
-        return _limit(document, found, details)
+        return _limit(document, found, details, day_left)
+    if status == 477:
+        return _moving(found, details)
     if _names_a_missing_object(document):
         return RecordGone("The HubSpot record to log on does not exist.", **details)
     kind, words = _row(status, code, str(document.get("category") or ""))
     if kind is Transient and once and status is not None and (status >= 500 or status == 408):
         return OutcomeUnknown("HubSpot failed while it was writing; it may have been applied.", **details)
     if kind is RateLimited:
-        return _limit(document, found, details)
+        return _limit(document, found, details, day_left)
     # The id stands only in the message.
     existing = _EXISTING.search(str(document.get("message") or "")) if status == 409 else None
     if existing is not None:
@@ -135,6 +144,13 @@ def parsed(body: object) -> Mapping[str, Any]:
         except ValueError:
             return {}
     return body if isinstance(body, Mapping) else {}
+
+
+def _moving(headers: Mapping[str, str], details: Mapping[str, Any]) -> RateLimited:
+    """The account moves to another data centre, which takes up to a day; HubSpot tells how long to wait."""
+    told = headers.get("retry-after", "")
+    wait = float(told) if told.isdecimal() else DAILY_PAUSE
+    return RateLimited(STATUSES[477][1], retry_after=wait, scope="migration", **details)
 
 
 def _row(status: int | None, code: str, category: str) -> Row:
@@ -172,14 +188,19 @@ def _scopes(document: Mapping[str, Any]) -> str:
 
 
 def _limit(
-    document: Mapping[str, Any], headers: Mapping[str, str], details: Mapping[str, Any]
+    document: Mapping[str, Any],
+    headers: Mapping[str, str],
+    details: Mapping[str, Any],
+    day_left: float | None,
 ) -> RateLimited:
     policy = str(document.get("policyName") or "").upper()
     told = headers.get("retry-after", "")
     wait = float(told) if told.isdecimal() else None
     if "DAILY" in policy or "daily limit" in str(document.get("message") or "").lower():
         words = "HubSpot's daily number of calls is used up."
-        return RateLimited(words, retry_after=wait or DAILY_PAUSE, daily=True, scope="daily", **details)
+        return RateLimited(
+            words, retry_after=wait or day_left or DAILY_PAUSE, daily=True, scope="daily", **details
+        )
     scope = "search" if policy == "SECONDLY" else "burst"
     pause = wait if wait is not None else (1.0 if policy == "SECONDLY" else SHORT_PAUSE)
     return RateLimited("HubSpot asks to slow down.", retry_after=pause, scope=scope, **details)

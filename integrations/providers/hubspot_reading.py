@@ -91,6 +91,7 @@ def _batch_read(
     for start in range(0, len(ids), BATCH):
         chunk = ids[start : start + BATCH]
         rows = objects(portal, "contacts", chunk, names_with([*types]), archived=archived)
+        _look_for_absent(portal, rows, types)
         records = [record_of(row, types, deleted=archived) for row in rows]
         found |= {record.external_id: record for record in records if record.external_id in chunk}
         for record in records:
@@ -98,6 +99,15 @@ def _batch_read(
                 if loser in chunk and loser not in found:
                     found[loser] = _merged_away(loser, record)
     return found
+
+
+def _look_for_absent(portal: Portal, rows: Sequence[Row], types: Mapping[str, FieldType]) -> None:
+    """Raise ConfigError for a property that was taken away since the schema was cached: HubSpot leaves it out of its answers,
+    and it would be read as blank. Not being named is also how some blanks look, so only the live schema tells.
+    """
+    named = {name for row in rows for name in row.get("properties") or ()}
+    if rows and any(name not in named for name in types):
+        portal.types([*types], live=True)
 
 
 def _merged_away(loser: str, winner: Record) -> Record:
@@ -129,6 +139,7 @@ def records_by_phone(
     found: dict[str, list[Record]] = {}
     for number in dict.fromkeys(numbers):
         answer = portal.search(_phone_search(number, names_with([*types]), phone_fields))
+        _look_for_absent(portal, answer.results, types)
         records = [record_of(row, types) for row in answer.results]
         hits = [
             record for record in records if _has_number(record, number, phone_fields, portal.setup.region)
@@ -163,6 +174,7 @@ def activity_of(portal: Portal, marker: str, contact_id: str, kind: ActivityKind
     kinds = {
         ActivityKind.CALL: (CALLS,),
         ActivityKind.SMS: (COMMUNICATIONS,),
+        ActivityKind.WHATSAPP: (COMMUNICATIONS,),
         ActivityKind.CHAT: (COMMUNICATIONS, NOTES),
     }
     if not contact_id.isdecimal():

@@ -9,7 +9,8 @@ from typing import Self, cast
 from urllib3 import BaseHTTPResponse
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
-from urllib3.util.retry import Retry
+
+from integrations.providers.repeats import CountedRetry
 
 DEFAULT_VERSION = "2026-03"
 _LONGEST_WAIT = 10.0
@@ -32,7 +33,7 @@ def _dated(match: re.Match[str], version: str) -> str:
     return f"/{match[3]}/{version}" if match[3] else f"/{match[1]}/{match[2]}/{version}"
 
 
-class PatientRetry(Retry):
+class PatientRetry(CountedRetry):
     """Repeats what was refused with a short 429, or never sent; never a call whose answer was lost.
 
     A 429 that asks for a long wait, or speaks of the day's quota, is answered at once: workers must not sleep it out.

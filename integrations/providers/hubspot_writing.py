@@ -10,6 +10,7 @@ from integrations.providers.batches import in_batches
 from integrations.providers.errors import OutcomeUnknown, ProviderError, RecordGone, Rejected, Transient
 from integrations.providers.hubspot_activities import (
     CHANNEL_FIELD,
+    COMMUNICATIONS,
     NOTES,
     ObjectKind,
     kind_of,
@@ -53,7 +54,7 @@ def log_activities(portal: Portal, activities: Sequence[Activity]) -> list[Outco
     options = portal.setup.options
 
     def send(batch: list[Activity]) -> list[Outcome]:
-        kind = kind_of(batch[0])
+        kind = kind_of(batch[0], options)
         if batch[0].external_id:
             return _update_logged(portal, batch, kind, options)
         return _log(portal, batch, kind, options)
@@ -93,13 +94,15 @@ def _update_logged(
 
     outcomes = _update(portal, kind.path, rows(batch, kind))
     pairs = list(zip(batch, outcomes, strict=True))
+    # A web chat is what it was made as: the channel may have been refused then, or chosen since.
+    other = COMMUNICATIONS if kind is NOTES else NOTES
     gone = [
         one for one, made in pairs if one.kind is ActivityKind.CHAT and isinstance(made.error, RecordGone)
     ]
     if not gone:
         return outcomes
-    notes = iter(_update(portal, NOTES.path, rows(gone, NOTES)))
-    return [next(notes) if one in gone else made for one, made in pairs]
+    again = iter(_update(portal, other.path, rows(gone, other)))
+    return [next(again) if one in gone else made for one, made in pairs]
 
 
 def _association(contact_id: str, kind: ObjectKind) -> dict[str, Any]:

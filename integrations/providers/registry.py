@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from integrations.providers.base import Provider
 from integrations.providers.errors import ConfigError
+from integrations.providers.guides import HUBSPOT, SALESFORCE, Guide
 from integrations.providers.setup import Setup
 
 
@@ -45,7 +46,7 @@ class ProviderEntry:
     `other_credentials`: further complete sets, of which the one that is filled in is used. `asked` describes each
     credential. `address` is "module:function", which raises ConfigError for an address that is not the CRM's.
     `rates` by kind of call ("search", else ""); `shared_by` names the credential whose limit it is. `names_itself`:
-    required fields that the provider fills when nothing else does.
+    required fields that the provider fills when nothing else does. `guide`: how an operator gets at the credentials.
     """
 
     label: str
@@ -60,6 +61,7 @@ class ProviderEntry:
     rates: Mapping[str, Rate] = field(default_factory=dict)
     shared_by: str = ""
     names_itself: tuple[str, ...] = ()
+    guide: Guide | None = None
 
     def build(self, setup: Setup) -> Provider:
         """A provider for one connection. Vendor libraries are loaded only here."""
@@ -146,6 +148,7 @@ PROVIDERS: dict[str, ProviderEntry] = {
         address="integrations.providers.salesforce_address:org_address",
         needs_address=True,
         names_itself=("LastName",),
+        guide=SALESFORCE,
     ),
     "hubspot": ProviderEntry(
         label="HubSpot",
@@ -158,5 +161,6 @@ PROVIDERS: dict[str, ProviderEntry] = {
         # Five searches a second for the account; 100 other calls in any ten seconds: 30 + 10 * 6 stays below.
         rates={"search": Rate(4), "": Rate(6, burst=30, told=100)},
         shared_by="access_token",
+        guide=HUBSPOT,
     ),
 }

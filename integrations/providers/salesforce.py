@@ -35,7 +35,14 @@ from integrations.providers.base import (
     Record,
     Update,
 )
-from integrations.providers.errors import AuthError, OutcomeUnknown, ProviderError, Transient
+from integrations.providers.errors import (
+    AuthError,
+    ConfigError,
+    OutcomeUnknown,
+    ProviderError,
+    RecordGone,
+    Transient,
+)
 from integrations.providers.salesforce_address import instance_host, org_address
 from integrations.providers.salesforce_errors import error_of, login_error, problem_of
 from integrations.providers.salesforce_login import login_arguments
@@ -71,8 +78,12 @@ class SalesforceProvider:
 
     def permissions(self) -> Permissions:
         """What the integration user may do, by describe of Contact and Task."""
-        describe = self._org.describe
-        return permissions_of(describe("Contact"), describe("Task"), self._org.setup.options)
+        contact = self._org.describe("Contact")
+        try:
+            task = self._org.describe("Task")
+        except ConfigError:
+            task = {"createable": False, "fields": []}  # hidden from a user who need not log anything
+        return permissions_of(contact, task, self._org.setup.options)
 
     def check(self) -> Account:
         """The org's id and name."""
@@ -112,6 +123,10 @@ class SalesforceProvider:
     def log_activities(self, activities: Sequence[Activity]) -> list[Outcome]:
         """Tasks, 200 a call."""
         return self._tasks.log(activities)
+
+    def activity_fields(self, activity: Activity) -> Mapping[str, Any]:
+        """The Task's fields; what the org lacks of them is told in the description when it is sent."""
+        return self._tasks.fields(activity)
 
     def find_activity(self, marker: str, contact_id: str, kind: ActivityKind) -> str | None:  # noqa: ARG002
         """The conversation's Task, archived ones too."""
@@ -167,7 +182,14 @@ class SalesforceOrg:
 
     def describe(self, name: str) -> Row:
         """The describe answer of one object."""
-        answer: Any = self.call(lambda org: org.restful(f"sobjects/{name}/describe"))
+        try:
+            answer: Any = self.call(lambda org: org.restful(f"sobjects/{name}/describe"))
+        except RecordGone as error:
+            # No record was asked for: it is the object that is not there for this user.
+            words = f"The integration user cannot see the Salesforce object {name}."
+            raise ConfigError(
+                words, status=error.status, code=error.code, request_id=error.request_id
+            ) from None
         if not isinstance(answer, Mapping) or "fields" not in answer:
             raise self._unreadable(once=False)
         return answer
@@ -221,9 +243,9 @@ class SalesforceOrg:
         except SalesforceExpiredSession as error:
             if problem_of(error.content).code == "INVALID_SESSION_ID":
                 raise _SessionOver from None
-            raise error_of(error.content, error.status, request_id=self._request_id()) from None
+            raise error_of(error.content, error.status, request_id=self.request_id()) from None
         except SalesforceError as error:
-            raise error_of(error.content, error.status, request_id=self._request_id(), once=once) from None
+            raise error_of(error.content, error.status, request_id=self.request_id(), once=once) from None
         except requests.exceptions.JSONDecodeError:
             raise self._unreadable(once) from None
         except requests.RequestException as error:
@@ -269,7 +291,7 @@ class SalesforceOrg:
         self.setup.count(kind)
 
     def _unreadable(self, once: bool) -> ProviderError:
-        status, request_id = self.transport.status(), self._request_id()
+        status, request_id = self.transport.status(), self.request_id()
         if once:
             words = "Salesforce's answer could not be read; the record may have been written."
             return OutcomeUnknown(words, status=status, code="unreadable", request_id=request_id)
@@ -281,7 +303,8 @@ class SalesforceOrg:
         if usage is not None:
             self.setup.report_quota({"used": usage.used, "total": usage.total})
 
-    def _request_id(self) -> str:
+    def request_id(self) -> str:
+        """Salesforce's id of the last request, "" where it gave none."""
         return self.transport.header("X-Request-Id", "X-SFDC-Request-Id")
 
 

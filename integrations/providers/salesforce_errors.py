@@ -109,6 +109,13 @@ CODES: Mapping[str, tuple[type[ProviderError], str]] = {
     "LIMIT_EXCEEDED": (Rejected, "A Salesforce limit refuses the record."),
     "EXCEEDED_ID_LIMIT": (ProviderError, "Too many records were sent to Salesforce at once."),
     "METHOD_NOT_ALLOWED": (ProviderError, "Salesforce does not offer this call."),
+    "INVALID_INPUT": (ProviderError, "Salesforce does not accept the form of the request."),
+    "MISSING_ARGUMENT": (ProviderError, "Salesforce misses something in the request."),
+    "UNSUPPORTED_MEDIA_TYPE": (ProviderError, "Salesforce does not accept the form of the request."),
+    "UNSUPPORTED_API_VERSION": (
+        ConfigError,
+        "Salesforce does not offer this API version. Correct the option api_version.",
+    ),
 }
 
 # Codes of the token endpoint (RFC 6749 and the OAuth pages of Salesforce help).

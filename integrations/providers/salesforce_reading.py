@@ -45,6 +45,10 @@ class Org(Protocol):
         """Write up to 200 rows; one answer each. `once`: a lost answer is OutcomeUnknown, not Transient."""
         ...
 
+    def request_id(self) -> str:
+        """Salesforce's id of the last request, "" where it gave none."""
+        ...
+
     def server_time(self) -> datetime | None:
         """Salesforce's clock at the last answer."""
         ...

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
+
+from integrations.providers.repeats import CountedRetry
 
 
 def kind_of(url: str) -> str:
@@ -36,7 +37,7 @@ class Transport(HTTPAdapter):
         self.insecure_base = insecure_base
         self._count = count
         self.last: requests.Response | None = None
-        retry = Retry(
+        retry = CountedRetry(
             total=3,
             connect=2,
             read=1,
@@ -49,6 +50,7 @@ class Transport(HTTPAdapter):
             respect_retry_after_header=False,  # an hour's wait must not sleep inside a worker
             backoff_factor=0.3,
         )
+        retry.again = lambda url: count(kind_of(url))
         super().__init__(max_retries=retry, pool_maxsize=2)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC
 from typing import Any
 
+from integrations.providers.activity_owners import owner_of
 from integrations.providers.base import Activity, ActivityKind
 from integrations.providers.markers import with_marker
 
@@ -22,10 +23,11 @@ _DIRECTIONS = {"inbound": "Inbound", "outbound": "Outbound"}
 
 
 def task_values(
-    activity: Activity, known: Collection[str] | None, *, status: str, owner: str = ""
+    activity: Activity, known: Collection[str] | None, options: Mapping[str, str]
 ) -> dict[str, Any]:
     """The Task's fields. `known` may be written (None: all); what else there is to tell goes to the description.
 
+    `options` are the connection's: the status, the owner, and the Type, which is left to the org without one.
     TaskSubtype is not among them: Salesforce takes it at creation only (`subtype_of`).
     """
     call = {name: value for name, value in _call_values(activity).items() if value is not None}
@@ -37,17 +39,19 @@ def task_values(
     values = {
         **dict(activity.extra),
         "Subject": with_marker(activity.title, activity.marker, SUBJECT_LIMIT),
-        "Status": status,
+        "Status": options.get("task_status") or "Completed",
         "ActivityDate": activity.started.astimezone(UTC).date().isoformat(),
         "Description": _description(activity.body, told),
         "WhoId": activity.contact_id,
     }
-    values |= {"OwnerId": owner} if owner else {}
+    values |= {"OwnerId": owner} if (owner := owner_of(activity, options)) else {}
+    type_name = options.get(f"task_type.{activity.kind}") or options.get("task_type", "")
+    values |= {"Type": type_name} if type_name and (known is None or "Type" in known) else {}
     return values | {name: value for name, value in call.items() if known is None or name in known}
 
 
 def subtype_of(activity: Activity) -> str:
-    """Calls show as calls on the timeline, chats as tasks."""
+    """Calls show as calls on the timeline; Salesforce has no subtype for SMS, WhatsApp or chats, which are tasks."""
     return "Call" if activity.kind is ActivityKind.CALL else "Task"
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from contacts.values import DoesNotFit, FieldSpec, FieldType, coerce
 from integrations.providers import salesforce_queries as soql
-from integrations.providers.activity_owners import owner_of
 from integrations.providers.base import Activity, Creation, Outcome, Record, Update
 from integrations.providers.batches import in_batches
 from integrations.providers.errors import ConfigError, ProviderError, RecordGone
@@ -29,9 +28,7 @@ def create_contacts(org: Org, creations: Sequence[Creation]) -> list[Outcome]:
 
     def send(batch: list[Creation]) -> list[Outcome]:
         rows = [_row("Contact", _new_contact(defaults, one.values)) for one in batch]
-        return [
-            _outcome(answer, created=True) for answer in org.collection("POST", COLLECTIONS, rows, once=True)
-        ]
+        return _outcomes(org, org.collection("POST", COLLECTIONS, rows, once=True), created=True)
 
     return in_batches(creations, BATCH, send)
 
@@ -41,7 +38,7 @@ def update_contacts(org: Org, updates: Sequence[Update]) -> list[Outcome]:
 
     def send(batch: list[Update]) -> list[Outcome]:
         rows = [_row("Contact", {**one.values, "id": one.external_id}) for one in batch]
-        return [_outcome(answer) for answer in org.collection("PATCH", COLLECTIONS, rows)]
+        return _outcomes(org, org.collection("PATCH", COLLECTIONS, rows))
 
     outcomes = in_batches(updates, BATCH, send)
     pairs = list(zip(updates, outcomes, strict=True))
@@ -64,6 +61,11 @@ class TaskLog:
         """New or updated Tasks; an upsert where the org has a key field."""
         return in_batches(activities, BATCH, self._log_batch, key=lambda one: bool(one.external_id))
 
+    def fields(self, activity: Activity) -> dict[str, Any]:
+        """A Task's fields as they would be sent."""
+        values = task_values(activity, self._writable, self._org.setup.options)
+        return values | ({} if activity.external_id else self._subtype(activity))
+
     def _log_batch(self, batch: list[Activity]) -> list[Outcome]:
         outcomes = self._try(batch)
         refused = [
@@ -85,36 +87,38 @@ class TaskLog:
 
     def _send(self, batch: list[Activity]) -> list[Outcome]:
         options = self._org.setup.options
-        status = options.get("task_status") or "Completed"
-        rows = [
-            _row("Task", task_values(one, self._writable, status=status, owner=owner_of(one, options)))
-            for one in batch
-        ]
+        rows = [_row("Task", task_values(one, self._writable, options)) for one in batch]
         key_field = options.get("activity_key_field", "")
         if batch[0].external_id:
             rows = [row | {"id": one.external_id} for one, row in zip(batch, rows, strict=True)]
-            return [_outcome(answer) for answer in self._org.collection("PATCH", COLLECTIONS, rows)]
+            return _outcomes(self._org, self._org.collection("PATCH", COLLECTIONS, rows))
         if key_field:
             return self._upsert(batch, rows, key_field)
         rows = [row | self._subtype(one) for one, row in zip(batch, rows, strict=True)]
-        return [
-            _outcome(answer, created=True)
-            for answer in self._org.collection("POST", COLLECTIONS, rows, once=True)
-        ]
+        return _outcomes(self._org, self._org.collection("POST", COLLECTIONS, rows, once=True), created=True)
 
     def _upsert(self, batch: list[Activity], rows: list[dict[str, Any]], key_field: str) -> list[Outcome]:
-        """By key: safe to repeat. Only a new Task takes a subtype, so it is asked first which ones exist."""
-        query = soql.key_query(key_field, [one.marker for one in batch])
-        known = {str(row[key_field]).casefold() for row in self._org.rows([query], deleted=True)}
-        for one, row in zip(batch, rows, strict=True):
-            new = {} if one.marker.casefold() in known else self._subtype(one)
-            row |= {key_field: one.marker, **new}
-        answers = self._org.collection("PATCH", f"{COLLECTIONS}/Task/{key_field}", rows)
-        return [_outcome(answer) for answer in answers]
+        """By key: safe to repeat. Only a new Task takes a subtype: what is there already is sent again without it."""
+        soql.columns((key_field,))  # it becomes part of an address
+        path = f"{COLLECTIONS}/Task/{key_field}"
+        keyed = [row | {key_field: one.marker} for one, row in zip(batch, rows, strict=True)]
+        born = [row | self._subtype(one) for one, row in zip(batch, keyed, strict=True)]
+        outcomes = _outcomes(self._org, self._org.collection("PATCH", path, born))
+        there = [place for place, outcome in enumerate(outcomes) if _takes_no_subtype(outcome)]
+        if there:
+            rest = [keyed[place] for place in there]
+            again = _outcomes(self._org, self._org.collection("PATCH", path, rest))
+            for place, outcome in zip(there, again, strict=True):
+                outcomes[place] = outcome
+        return outcomes
 
     def _subtype(self, activity: Activity) -> dict[str, str]:
         known = self._writable is None or "TaskSubtype" in self._writable
         return {"TaskSubtype": subtype_of(activity)} if known else {}
+
+
+def _takes_no_subtype(outcome: Outcome) -> bool:
+    return isinstance(outcome.error, ConfigError) and outcome.error.field == "TaskSubtype"
 
 
 def defaults_of(setup: Setup) -> dict[str, Any]:
@@ -140,14 +144,20 @@ def _row(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {"attributes": {"type": kind}, **values}
 
 
-def _outcome(answer: Row, *, created: bool = False) -> Outcome:
+def _outcomes(org: Org, answers: Sequence[Row], *, created: bool = False) -> list[Outcome]:
+    """One outcome per row; the rows' errors carry the request's id, as the rows themselves have none."""
+    request_id = org.request_id()
+    return [_outcome(answer, request_id, created=created) for answer in answers]
+
+
+def _outcome(answer: Row, request_id: str, *, created: bool) -> Outcome:
     if answer.get("success"):
         return Outcome(external_id=str(answer["id"]), created=bool(answer.get("created", created)))
     problem = problem_of(answer.get("errors"))
     existing = existing_id(problem) if created else ()
     if len(existing) == 1:
         return Outcome(external_id=existing[0])
-    return Outcome(error=error_of(answer.get("errors"), 400))
+    return Outcome(error=error_of(answer.get("errors"), 400, request_id=request_id))
 
 
 def _follow(outcome: Outcome, record: Record | None) -> Outcome:

@@ -64,8 +64,9 @@ class Setup:
     "auth", "schema" or "" for the work itself.
     `options`: provider-specific settings of the connection. `phone_fields`: the CRM's phone fields in priority order.
     `field_types`: types from the cached schema, which spare a provider that needs them a call. `web_base`: the answer of
-    `check()`, for links. `pace(kind)` is called before each request ("search", "write", "read"): it waits until one may be
-    sent, and raises RateLimited when the day's share for this work is used up.
+    `check()`, for links, and `time_zone` too, where the vendor's day ends at midnight. `pace(kind)` is called before each
+    request ("search", "write", "read"): it waits until one may be sent, and raises RateLimited when the day's share for
+    this work is used up.
     """
 
     tenant_url: str
@@ -80,4 +81,5 @@ class Setup:
     count: Callable[[str], None] = _no_count
     field_types: Mapping[str, FieldType] = field(default_factory=dict)
     web_base: str = ""
+    time_zone: str = ""
     timeout: tuple[float, float] = (5.0, 30.0)

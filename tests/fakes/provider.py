@@ -147,6 +147,10 @@ class FakeProvider:
         """Where a person would see the activity."""
         return f"https://crm.example.com/contacts/{contact_id}/{kind}/{external_id}"
 
+    def activity_fields(self, activity: Activity) -> Mapping[str, str]:
+        """Title, text and marker, as `FakeCrm` keeps them."""
+        return {"title": activity.title, "body": activity.body, "marker": activity.marker}
+
     def close(self) -> None:
         """Remember that somebody closed it."""
         self.closed = True

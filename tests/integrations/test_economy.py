@@ -5,7 +5,11 @@ from math import ceil
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from activity.log import log_some
+from activity.models import ActivityEntry
+from activity.process import process_some
 from contacts.changes import Source, change_contact
 from contacts.models import Contact
 from integrations.connections import test_connection
@@ -16,6 +20,7 @@ from sync.pull import run_now
 from sync.push import push_some
 from sync.runs import request_run
 from sync.touch import drain_touched
+from tests.activity.payloads import call, deliver
 
 pytestmark = pytest.mark.django_db
 Connect = Callable[..., Connection]
@@ -25,6 +30,8 @@ FIELDS = {
 }
 PAGE = {"salesforce": 2000, "hubspot": 100}
 BATCH = {"salesforce": 200, "hubspot": 100}
+# One query; or the contact's list of calls, and those calls.
+LOOK = {"salesforce": 1, "hubspot": 2}
 
 
 @pytest.fixture(params=["salesforce", "hubspot"])
@@ -81,12 +88,35 @@ def test_updates_cost_two_calls_a_batch(connection: Connection, sandbox: Any) ->
         change_contact(pk, {"first_name": "Grace"}, source=Source("person", "user:1", "ada"))
     while drain_touched():
         pass
-    before, rounds = sandbox.control.last_request(), 0
+    before = sandbox.control.last_request()
     while push_some():
-        rounds += 1
-    assert sandbox.control.contacts(connection.provider)
+        pass
     spent = calls(sandbox, connection, before)
-    # Pushes are claimed 200 at a time; each claim is read and written in the vendor's batches.
-    claims = [200] * (len(contacts) // 200) + ([len(contacts) % 200] if len(contacts) % 200 else [])
-    assert len(contacts) > 200
-    assert len(spent) <= 2 * sum(ceil(one / BATCH[connection.provider]) for one in claims), spent
+    first_name = {external for external, ours in FIELDS[connection.provider].items() if ours == "first_name"}
+    named = sandbox.control.contacts(connection.provider, **dict.fromkeys(first_name, "Grace"))
+    assert len(named) >= len(contacts) > 200
+    assert len(spent) == 2 * ceil(len(contacts) / BATCH[connection.provider]), spent
+
+
+def test_a_call_on_a_known_contact_is_logged_in_one_call_and_a_second_look_only_where_the_outcome_is_unknown(
+    connection: Connection, sandbox: Any
+) -> None:
+    cycle(connection)
+    Connection.objects.update(sync_conversation_activity=True)
+    known = Contact.objects.order_by("pk")[0]
+    path = {"salesforce": "composite/sobjects", "hubspot": "calls/batch/create"}[connection.provider]
+    for call_id, lost, cost in (("call_1", False, 1), ("call_2", True, 1 + LOOK[connection.provider])):
+        deliver({"event": "call_analyzed", "call": call(call_id, from_number=known.phone_number)})
+        while process_some():
+            pass
+        if lost:
+            sandbox.control.add_fault(action="drop_after", system=connection.provider, path=path)
+        before = sandbox.control.last_request()
+        for _ in range(2):
+            ActivityEntry.objects.update(due_at=timezone.now())
+            while log_some():
+                pass
+        spent = calls(sandbox, connection, before)
+        assert len(spent) == cost, spent
+    assert set(ActivityEntry.objects.values_list("state", flat=True)) == {"logged"}
+    assert len(sandbox.control.activities(connection.provider)) == 2

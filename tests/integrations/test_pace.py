@@ -1,10 +1,12 @@
 """Turns under a shared rate limit: no window of the vendor ever sees more than it allows."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connections as databases
 
 from integrations.connections import open_provider
@@ -81,6 +83,24 @@ def test_a_clock_that_was_set_back_does_not_stop_everything() -> None:
     clock = Clock()
     Pace.objects.create(key="portal", free_at=clock.now + 86_400)
     assert sent(SEARCH, 2, clock) == [1_000_000.0, 1_000_000.25]
+
+
+def test_hosts_whose_clocks_differ_share_one_limit() -> None:
+    """Each host's own clock is an hour off; the turns go by the database's all the same."""
+    slept: list[float] = []
+    began = time.time()
+    for hours in (-1, 0, 1, -1, 1):
+        with time_machine.travel(began + hours * 3600, tick=True):
+            slept.append(take_turn("portal", Rate(2), sleep=lambda _seconds: None))
+    assert slept[0] == 0
+    assert slept[1:] == pytest.approx([0.5, 1.0, 1.5, 2.0], abs=0.3)
+    assert Pace.objects.get().free_at == pytest.approx(began + 2.5, abs=2)
+
+
+def test_a_turn_costs_one_read_and_one_write(django_assert_num_queries: Any) -> None:
+    take_turn("portal", Rate(100))
+    with django_assert_num_queries(2):
+        take_turn("portal", Rate(100))
 
 
 def test_a_limit_is_named_without_its_credential() -> None:

@@ -18,6 +18,8 @@ from integrations.providers.errors import (
 from tests.integrations.providers.crms import Crm
 
 STARTED = datetime(2026, 5, 14, 9, 30, tzinfo=UTC)
+# Fields whose text a CRM keeps as it was sent.
+SHOWN = {"Subject", "Description", "TaskSubtype", "hs_call_title", "hs_call_body", "hs_communication_body"}
 SECRET = "Lovelace-Byron-415"
 
 
@@ -190,6 +192,21 @@ def test_an_activity_is_logged_once_on_its_contact_and_found_again(crm: Crm, kin
     assert provider.find_activity("call_ada1", one, kind) == outcome.external_id
 
 
+@pytest.mark.parametrize("kind", list(ActivityKind))
+def test_what_would_be_sent_is_shown_without_a_call(crm: Crm, kind: ActivityKind) -> None:
+    provider, one = crm.provider(), person(crm)
+    fields = provider.activity_fields(call(one, kind=kind, title="Talk"))
+    told = " ".join(str(value) for value in fields.values())
+    assert "call_ada1" in told
+    assert "Talk" in told
+    assert "Asked for a quote." in told
+    assert provider.calls == 0
+    [outcome] = provider.log_activities([call(one, kind=kind, title="Talk")])
+    [logged] = crm.activities(one)
+    assert logged["id"] == outcome.external_id
+    assert all(str(fields[name]) == str(logged["fields"][name]) for name in SHOWN & {*fields})
+
+
 def test_only_the_very_conversation_is_found(crm: Crm) -> None:
     provider, one, other = crm.provider(), person(crm), person(crm)
     provider.log_activities([call(one, "call_1"), call(one, "call_12"), call(other, "call_3")])
@@ -201,7 +218,8 @@ def test_only_the_very_conversation_is_found(crm: Crm) -> None:
 
 def test_a_logged_activity_can_be_completed_later(crm: Crm) -> None:
     provider, one = crm.provider(), person(crm)
-    for kind, marker in ((ActivityKind.CALL, "call_1"), (ActivityKind.CHAT, "chat_1")):
+    kinds = {"call_1": ActivityKind.CALL, "chat_1": ActivityKind.CHAT, "app_1": ActivityKind.WHATSAPP}
+    for marker, kind in kinds.items():
         [made] = provider.log_activities([call(one, marker, kind=kind, body="")])
         late = call(one, marker, kind=kind, body="The summary came late.", external_id=made.external_id)
         [outcome] = provider.log_activities([late])
@@ -209,7 +227,7 @@ def test_a_logged_activity_can_be_completed_later(crm: Crm) -> None:
         assert not outcome.created
         [logged] = [found for found in crm.activities(one) if found["id"] == made.external_id]
         assert "The summary came late." in logged["text"]
-    assert len(crm.activities(one)) == 2
+    assert len(crm.activities(one)) == 3
 
 
 def test_a_lost_answer_to_an_activity_is_unknown_and_the_marker_finds_it(crm: Crm) -> None:

@@ -1,5 +1,7 @@
 """Every class and code that the vendors document has its place in our error tree; everything else is loud."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from integrations.providers.errors import (
     Transient,
 )
 
+ROOT = Path(__file__).parents[3]
 PERSONAL = "Ada Lovelace +14155550100"
 # errorCode, HTTP status, what it must become. Source: Salesforce's status codes and the practice of other clients.
 SALESFORCE = [
@@ -59,12 +62,45 @@ SALESFORCE = [
     ("STORAGE_LIMIT_EXCEEDED", 403, NeedsAttention),
     ("ALL_OR_NONE_OPERATION_ROLLED_BACK", 400, Transient),
     ("PROCESSING_HALTED", 400, Transient),
+    ("UNABLE_TO_LOCK_ROW", 500, Transient),
+    ("INVALID_AUTH_HEADER", 401, AuthError),
+    ("INVALID_LOGIN", 400, AuthError),
+    ("USER_INACTIVE", 400, AuthError),
+    ("QUERY_TOO_COMPLICATED", 400, ConfigError),
+    ("INVALID_TYPE_FOR_OPERATION", 400, ConfigError),
+    ("UNSUPPORTED_API_VERSION", 410, ConfigError),
+    ("MALFORMED_ID", 400, Rejected),
+    ("NUMBER_OUTSIDE_VALID_RANGE", 400, Rejected),
+    ("INVALID_TYPE_ON_FIELD_IN_RECORD", 400, Rejected),
+    ("FIELD_FILTER_VALIDATION_EXCEPTION", 400, Rejected),
+    ("INSUFFICIENT_ACCESS", 400, Rejected),
+    ("INACTIVE_OWNER_OR_USER", 400, Rejected),
+    ("LIMIT_EXCEEDED", 400, Rejected),
+    ("EXCEEDED_ID_LIMIT", 400, ProviderError),
+    ("METHOD_NOT_ALLOWED", 405, ProviderError),
+    ("INVALID_INPUT", 400, ProviderError),
+    ("MISSING_ARGUMENT", 400, ProviderError),
+    ("UNSUPPORTED_MEDIA_TYPE", 415, ProviderError),
 ]
 SALESFORCE_STATUSES = [
     (300, AmbiguousMatch), (401, AuthError), (404, RecordGone), (406, Transient), (420, RateLimited), (429, RateLimited),
     (500, Transient), (502, Transient), (503, Transient), (504, Transient), (418, ProviderError), (400, ProviderError),
 ]  # fmt: skip
-LOGIN = [("invalid_grant", AuthError), ("invalid_client", AuthError), ("invalid_client_id", AuthError)]
+LOGIN = [
+    ("invalid_grant", AuthError),
+    ("invalid_client", AuthError),
+    ("invalid_client_id", AuthError),
+    ("invalid_client_credentials", AuthError),
+    ("unauthorized_client", AuthError),
+    ("unsupported_grant_type", AuthError),
+    ("invalid_app_access", AuthError),
+    ("inactive_user", AuthError),
+    ("inactive_org", AuthError),
+    ("invalid_scope", AuthError),
+    ("rate_limit_exceeded", Transient),
+    ("server_error", Transient),
+    ("temporarily_unavailable", Transient),
+]
 # status, category, code of the first error, what it must become. Source: HubSpot's error handling page.
 HUBSPOT = [
     (400, "VALIDATION_ERROR", "", Rejected),
@@ -86,7 +122,7 @@ HUBSPOT = [
     (423, "LOCKED", "", Transient),
     (423, "", "", Transient),
     (429, "RATE_LIMITS", "", RateLimited),
-    (477, "", "", Transient),
+    (477, "", "", RateLimited),
     (500, "", "", Transient),
     (502, "", "", Transient),
     (503, "", "", Transient),
@@ -95,6 +131,24 @@ HUBSPOT = [
     (521, "", "", Transient),
     (524, "", "", Transient),
     (418, "", "", ProviderError),
+    (400, "VALIDATION_ERROR", "INVALID_EMAIL", Rejected),
+    (400, "VALIDATION_ERROR", "INVALID_DATE", Rejected),
+    (400, "VALIDATION_ERROR", "INVALID_LONG", Rejected),
+    (400, "VALIDATION_ERROR", "INVALID_INTEGER", Rejected),
+    (400, "VALIDATION_ERROR", "INVALID_DOUBLE", Rejected),
+    (400, "VALIDATION_ERROR", "INVALID_URL", Rejected),
+    (400, "VALIDATION_ERROR", "INVALID_OWNER_ID", Rejected),
+    (400, "VALIDATION_ERROR", "PROPERTY_VALUE_TOO_LONG", Rejected),
+    (400, "VALIDATION_ERROR", "CONFLICTING_UNIQUE_VALUE", Rejected),
+    (400, "VALIDATION_ERROR", "NEW_CODE", Rejected),
+    (409, "", "OBJECT_ALREADY_EXISTS", Rejected),
+    (400, "VALIDATION_ERROR", "PAGING_LIMIT", ProviderError),
+    (401, "REVOKED_AUTHENTICATION", "", AuthError),
+    (402, "", "", NeedsAttention),
+    (403, "BANNED", "", NeedsAttention),
+    (408, "", "", Transient),
+    (409, "", "", Rejected),
+    (429, "", "", RateLimited),
 ]
 
 
@@ -261,6 +315,13 @@ def test_hubspot_limits_differ_by_policy(
     assert (error.daily, error.scope, error.retry_after) == (daily, scope, wait)
 
 
+@pytest.mark.parametrize(("headers", "wait"), [({"Retry-After": "86400"}, 86_400), ({}, 3600)])
+def test_an_account_that_is_moved_waits_as_long_as_hubspot_says(headers: dict[str, str], wait: float) -> None:
+    error = hubspot_errors.error_of(477, {"message": "Migration in progress"}, headers, once=True)
+    assert isinstance(error, RateLimited)
+    assert (error.retry_after, error.daily, error.scope) == (wait, False, "migration")
+
+
 @pytest.mark.parametrize(
     ("category", "kind"),
     [("VALIDATION_ERROR", Rejected), ("OBJECT_NOT_FOUND", RecordGone), ("NEW", ProviderError)],
@@ -276,3 +337,33 @@ def test_every_error_text_is_short_and_ends_its_sentence() -> None:
     )  # fmt: skip
     texts = [words for table in tables for _, words in table.values()]
     assert all(text.endswith(".") and len(text) < 130 for text in texts)
+
+
+def test_the_tables_are_closed_and_every_entry_is_judged_here() -> None:
+    special = {"REQUEST_LIMIT_EXCEEDED"}  # told apart by its message
+    assert {code for code, *_ in SALESFORCE} == set(salesforce_errors.CODES) | special
+    assert {status for status, _ in SALESFORCE_STATUSES} >= set(salesforce_errors.STATUSES)
+    assert {code for code, _ in LOGIN} == set(salesforce_errors.TOKEN_CODES)
+    assert {code for *_, code, _ in HUBSPOT} >= set(hubspot_errors.CODES)
+    assert {category for _, category, *_ in HUBSPOT} >= set(hubspot_errors.CATEGORIES)
+    assert {status for status, *_ in HUBSPOT} >= set(hubspot_errors.STATUSES)
+
+
+def test_whatever_the_stand_ins_refuse_with_is_in_the_tables() -> None:
+    """The stand-ins use the vendors' codes; one of them that no table lists would be an error of ours in production."""
+    told = {name: spoken(name) for name in ("salesforce", "hubspot")}
+    codes = set(re.findall(r'ApiError\(\s*"([A-Z_]{5,})"', told["salesforce"]))
+    codes |= set(re.findall(r'\(\d{3}, "([A-Z_]{5,})"', told["salesforce"]))
+    assert len(codes) > 30
+    assert codes - {"REQUEST_LIMIT_EXCEEDED"} <= set(salesforce_errors.CODES)
+    refused = set(re.findall(r'_refused\(\s*"([a-z_]+)"', told["salesforce"]))
+    assert refused - {"invalid_request"} <= set(salesforce_errors.TOKEN_CODES)
+    values = set(re.findall(r'BadValue\(\s*"([A-Z_]{5,})"', told["hubspot"]))
+    assert len(values) >= 8
+    # An administrator's rule has no code of its own: it goes by its category.
+    assert values - {"FAILED_VALIDATION"} <= set(hubspot_errors.CODES)
+
+
+def spoken(vendor: str) -> str:
+    """All the source of a stand-in."""
+    return "".join(path.read_text() for path in (ROOT / "sandbox" / vendor).glob("*.py"))

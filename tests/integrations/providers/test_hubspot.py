@@ -90,6 +90,31 @@ def test_an_sms_is_a_communication_logged_from_the_crm(hubspot: HubSpotBench) ->
     assert fields["hs_communication_body"].endswith("<p>Conversation: talk_1</p>")
 
 
+def test_whatsapp_has_a_channel_of_its_own(hubspot: HubSpotBench) -> None:
+    provider, one = hubspot.provider(), hubspot.add(first="Ada")
+    [outcome] = provider.log_activities([talk(one, ActivityKind.WHATSAPP)])
+    assert logged(hubspot, one)["hs_communication_channel_type"] == "WHATS_APP"
+    assert provider.find_activity("talk_1", one, ActivityKind.WHATSAPP) == outcome.external_id
+
+
+def test_a_web_chat_may_be_a_note_from_the_start(hubspot: HubSpotBench) -> None:
+    provider, one = hubspot.provider(chat_channel="Note"), hubspot.add(first="Ada")
+    [outcome] = provider.log_activities([talk(one, ActivityKind.CHAT)])
+    assert logged(hubspot, one)["kind"] == "note"
+    assert hubspot.writes() == 1
+    assert provider.find_activity("talk_1", one, ActivityKind.CHAT) == outcome.external_id
+
+
+@pytest.mark.parametrize(("before", "after"), [("note", "CUSTOM_CHANNEL_CONVERSATION"), ("", "note")])
+def test_a_web_chat_stays_what_it_was_made_as(hubspot: HubSpotBench, before: str, after: str) -> None:
+    one = hubspot.add(first="Ada")
+    [made] = hubspot.provider(chat_channel=before).log_activities([talk(one, ActivityKind.CHAT)])
+    late = talk(one, ActivityKind.CHAT, body="Later.", external_id=made.external_id)
+    assert hubspot.provider(chat_channel=after).log_activities([late])[0].ok
+    [found] = hubspot.activities(one)
+    assert "Later." in found["text"]
+
+
 def test_a_web_chat_is_a_custom_channel_conversation_or_what_the_operator_says(hubspot: HubSpotBench) -> None:
     one, two = hubspot.add(first="Ada"), hubspot.add(first="Grace")
     assert hubspot.provider().log_activities([talk(one, ActivityKind.CHAT)])[0].ok
@@ -233,8 +258,19 @@ def test_the_daily_limit_is_not_slept_on(hubspot: HubSpotBench) -> None:
     )
     with pytest.raises(RateLimited) as caught:
         hubspot.provider().check()
-    assert (caught.value.daily, caught.value.scope) == (True, "daily")
+    assert (caught.value.daily, caught.value.scope, caught.value.retry_after) == (True, "daily", 3600)
     assert len(hubspot.calls()) == 1
+
+
+def test_the_daily_limit_ends_at_the_accounts_midnight(hubspot: HubSpotBench) -> None:
+    assert hubspot.provider().check().time_zone == "UTC"
+    noon = f"{12 - datetime.now(UTC).hour:+03d}:00"  # where it is about noon now
+    hubspot.control.add_fault(
+        action="vendor", kind="rate_limit_daily", system="hubspot", path="account-info", times=None
+    )
+    with pytest.raises(RateLimited) as caught:
+        hubspot.made(replace(hubspot.setup, time_zone=noon)).check()
+    assert 10.9 * 3600 < caught.value.retry_after < 12.1 * 3600
 
 
 def test_a_long_retry_after_is_handed_to_the_caller(hubspot: HubSpotBench) -> None:

@@ -176,8 +176,22 @@ def test_hubspot_sets_and_owners_are_texts_and_calculated_ones_are_fixed() -> No
 
 @pytest.mark.parametrize(
     ("reason", "status"),
-    [("user_hangup", "COMPLETED"), ("dial_busy", "BUSY"), ("dial_no_answer", "NO_ANSWER"), ("dial_failed", "FAILED"),
-     ("error_asr", "FAILED"), ("voicemail_reached", "COMPLETED"), ("", "COMPLETED"), ("something_new", "COMPLETED")],
+    [
+        *((one, "COMPLETED") for one in (
+            "user_hangup", "agent_hangup", "user_requested_dnc", "user_requested_callback", "call_transfer", "ivr_reached",
+            "voicemail_reached", "inactivity", "max_duration_reached", "scam_detected", "transfer_bridged", "manual_stopped",
+            "call_take_over", "", "something_new",
+        )),
+        *((one, "FAILED") for one in (
+            "dial_failed", "invalid_destination", "telephony_provider_permission_denied", "telephony_provider_unavailable",
+            "sip_routing_error", "marked_as_spam", "network_blocked", "concurrency_limit_reached", "no_concurrency_fallback",
+            "no_valid_payment", "credit_exhausted", "budget_reached", "error_llm_websocket_open", "error_retell",
+            "error_llm_websocket_lost_connection", "error_llm_websocket_runtime", "error_llm_websocket_corrupt_payload",
+            "error_no_audio_received", "error_asr", "error_unknown", "error_something_new",
+        )),
+        *((one, "NO_ANSWER") for one in ("dial_no_answer", "error_user_not_joined", "registered_call_timeout")),
+        ("dial_busy", "BUSY"), ("user_declined", "BUSY"), ("transfer_cancelled", "CANCELED"),
+    ],
 )  # fmt: skip
 def test_how_a_call_ended_becomes_hubspots_status(reason: str, status: str) -> None:
     assert call_status(reason) == status

@@ -82,6 +82,19 @@ def test_a_call_on_a_known_contact_is_logged_in_one_call(
         assert spent(bench, before) == 1
 
 
+def test_with_a_key_field_a_call_costs_one_call_and_one_that_is_there_a_second(
+    salesforce: SalesforceBench,
+) -> None:
+    provider = salesforce.provider(activity_key_field="Conversation_Key__c")
+    one = salesforce.add(first="Ada", last="Lovelace")
+    for markers, created, cost in ((["call_1"], [True], 1), (["call_1", "call_2"], [False, True], 2)):
+        before = salesforce.control.last_request()
+        outcomes = provider.log_activities([talk(one, marker) for marker in markers])
+        assert [outcome.created for outcome in outcomes] == created
+        assert spent(salesforce, before) == cost
+    assert len(salesforce.activities(one)) == 2
+
+
 def test_creations_fill_their_batches(salesforce: SalesforceBench, hubspot: HubSpotBench) -> None:
     for bench, calls in ((salesforce, 2), (hubspot, 3)):
         creations = [Creation(f"k{i}", {bench.names["last"]: f"Hopper{i}"}) for i in range(201)]

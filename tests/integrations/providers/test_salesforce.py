@@ -73,6 +73,22 @@ def test_a_chat_becomes_a_plain_completed_task(salesforce: SalesforceBench) -> N
     assert (fields["TaskSubtype"], fields["CallType"], fields["Status"]) == ("Task", None, "Completed")
 
 
+@pytest.mark.parametrize("kind", [ActivityKind.SMS, ActivityKind.WHATSAPP, ActivityKind.CHAT])
+def test_the_type_of_a_task_is_what_the_operator_says_of_its_kind(
+    salesforce: SalesforceBench, kind: ActivityKind
+) -> None:
+    options = {"task_type": "Other", "task_type.whatsapp": "Meeting"}
+    one, two = salesforce.add(last="Lovelace"), salesforce.add(last="Hopper")
+    assert salesforce.provider(**options).log_activities([replace(call(one), kind=kind)])[0].ok
+    assert salesforce.provider().log_activities([replace(call(two), kind=kind)])[0].ok
+    fields = task(salesforce, one)
+    assert (fields["TaskSubtype"], fields["Type"]) == (
+        "Task",
+        "Meeting" if kind is ActivityKind.WHATSAPP else "Other",
+    )
+    assert task(salesforce, two)["Type"] is None
+
+
 def test_without_call_center_the_call_is_told_in_the_description(salesforce: SalesforceBench) -> None:
     salesforce.control.change_settings("salesforce", call_center=False)
     one = salesforce.add(last="Lovelace")

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -11,8 +12,15 @@ import pytest
 import requests
 import responses
 
-from integrations.providers.base import Creation
-from integrations.providers.errors import AuthError, ConfigError, OutcomeUnknown, ProviderError, Transient
+from integrations.providers.base import Activity, ActivityKind, Creation, Update
+from integrations.providers.errors import (
+    AuthError,
+    ConfigError,
+    OutcomeUnknown,
+    ProviderError,
+    Rejected,
+    Transient,
+)
 from integrations.providers.salesforce import SalesforceProvider
 from integrations.providers.salesforce_address import Address, org_address
 from integrations.providers.salesforce_session import Transport, open_session
@@ -267,3 +275,25 @@ def test_the_switch_to_http_cannot_be_reached_without_the_insecure_setting() -> 
     assert all(str(one.request.url).startswith("https://acme.my.salesforce.com/") for one in responses.calls)
     with pytest.raises(ConfigError):
         provider("http://127.0.0.1:8000")
+
+
+@responses.activate
+@pytest.mark.parametrize("write", ["create", "update", "log"])
+def test_the_errors_of_single_rows_keep_the_requests_id(write: str) -> None:
+    login()
+    row = {
+        "success": False,
+        "errors": [{"statusCode": "STRING_TOO_LONG", "message": "", "fields": ["Phone"]}],
+    }
+    method = responses.PATCH if write == "update" else responses.POST
+    responses.add(method, f"{DATA}/composite/sobjects", json=[row], headers={"X-Request-Id": "req-8"})
+    org = provider()
+    talk = Activity("call_1", ActivityKind.CALL, "003", "Call", "Body", datetime(2026, 5, 14, tzinfo=UTC))
+    send: dict[str, Any] = {
+        "create": lambda: org.create([Creation("k", {"LastName": "Hopper"})]),
+        "update": lambda: org.update([Update("003000000000001AAA", {"Phone": "1"})]),
+        "log": lambda: org.log_activities([talk]),
+    }
+    [outcome] = send[write]()
+    assert isinstance(outcome.error, Rejected)
+    assert (outcome.error.request_id, outcome.error.field) == ("req-8", "Phone")
