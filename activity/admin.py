@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from activity.log import retry
 from activity.models import (
     ActivityEntry,
     AppliedMapping,
@@ -143,6 +144,17 @@ class ActivityEntryAdmin(Ledger):
     list_select_related = ("conversation", "connection")
     search_fields = ("external_id__exact", "conversation__key__exact")
     search_help_text = "The CRM object's id, or the call or chat id."
+    actions = ("log_again",)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Operators."""
+        return request.user.has_perm("activity.change_conversation")
+
+    @admin.action(description="Log again: try what is stuck once more", permissions=["retry"])
+    def log_again(self, request: HttpRequest, queryset: QuerySet[ActivityEntry]) -> None:
+        """Make them due again, whatever their age; what may be in the CRM already is looked for first."""
+        count = retry(queryset)
+        messages.success(request, f"{count} {'entry is' if count == 1 else 'entries are'} tried again now.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ActivityEntry]:
         """Without the long columns of what they belong to."""

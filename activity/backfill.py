@@ -96,7 +96,7 @@ def request_backfill(
     conversation has to fulfil, operators eq ne gt ge lt le.
     """
     job = planned(mappings=mappings, memory=memory, agents=agents, times=times, by=by)
-    job.contacts = len(_contact_ids(job, limit=None))
+    job.contacts = _how_many(job)
     try:
         with transaction.atomic():
             job.save()
@@ -128,10 +128,10 @@ def planned(
 
 def preview(job: Backfill, limit: int = PREVIEWED) -> Preview:
     """What the job would do with its first `limit` contacts, without writing anything or asking the LLM."""
-    ids = _contact_ids(job, limit=None)
-    found = Preview(contacts=len(ids), conversations=_scope(job).count(), complete=len(ids) <= limit)
+    contacts = _how_many(job)
+    found = Preview(contacts=contacts, conversations=_scope(job).count(), complete=contacts <= limit)
     mappings, specs = _mappings(job), field_specs()
-    for contact in Contact.objects.filter(pk__in=ids[:limit]).order_by("pk"):
+    for contact in Contact.objects.filter(pk__in=_contact_ids(job, limit=limit)).order_by("pk"):
         result = rewrite(
             contact, _conversations(job, contact.pk), mappings, specs, remember=job.memory, ask=None
         )
@@ -330,7 +330,12 @@ def _scope(job: Backfill) -> QuerySet[Conversation]:
     return rows
 
 
-def _contact_ids(job: Backfill, *, limit: int | None) -> list[int]:
+def _how_many(job: Backfill) -> int:
+    """The contacts that have conversations in the scope."""
+    return _scope(job).order_by().values("contact").distinct().count()
+
+
+def _contact_ids(job: Backfill, *, limit: int) -> list[int]:
     rows = _scope(job).filter(contact__gt=job.cursor).order_by("contact").values_list("contact", flat=True)
     return [pk for pk in rows.distinct()[:limit] if pk is not None]
 

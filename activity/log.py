@@ -19,12 +19,13 @@ from activity import outcomes
 from activity.claims import claim, free, stretch
 from activity.models import ActivityEntry, Conversation
 from activity.outcomes import FRESH, LOOK_AGAIN, Held
-from activity.wording import activity_of, content_hash, kind_of
+from activity.wording import activity_of, content_hash, kind_of, wording_of
 from integrations.connections import open_provider, record_success
 from integrations.models import Connection, ConnectionStatus
 from integrations.providers.base import ActivityKind, Provider
 from integrations.providers.errors import NeedsAttention, OutcomeUnknown, ProviderError, RateLimited
 from integrations.quota import Purpose
+from sync import issues
 from sync.links import want_record
 from sync.models import ExternalRecord, RecordState
 from sync.wake import wake
@@ -32,9 +33,11 @@ from sync.wake import wake
 logger = structlog.get_logger(__name__)
 State = ActivityEntry.State
 OPEN = (State.PENDING, State.SENDING, State.UNKNOWN)
+STUCK = (State.PARKED, State.WAITING, State.EXPIRED)
 BATCH, LEASE, STRETCH = 50, timedelta(minutes=3), 20.0
 ALONE_AFTER = 3
 SWEEP = 500
+OUR_FAULT = OutcomeUnknown("Our own error; the server's log has the details.")
 BEING_CREATED = "The contact is being created in the CRM."
 NO_RECORD = "The contact has no record in this CRM."
 
@@ -62,52 +65,40 @@ def bring_up_to_date(conversation: Conversation) -> None:
     conversation.refresh_from_db()
     entries = ActivityEntry.objects.filter(conversation=conversation)
     entries.filter(state=State.PENDING, attempts=0).update(due_at=timezone.now())
-    changed = entries.filter(state=State.LOGGED).exclude(content_hash=content_hash(conversation))
-    changed.update(state=State.PENDING, due_at=timezone.now())
+    for entry in entries.filter(state=State.LOGGED).select_related("connection"):
+        told = content_hash(conversation, wording_of(conversation, entry.connection))
+        if entry.content_hash != told:
+            entries.filter(pk=entry.pk, state=State.LOGGED).update(state=State.PENDING, due_at=timezone.now())
 
 
-def retry(entries: QuerySet[ActivityEntry]) -> int:
-    """Have parked and waiting entries tried again now, as a person asked."""
-    stuck = entries.filter(state__in=[State.PARKED, State.WAITING, State.PENDING, State.EXPIRED])
-    count = stuck.update(state=State.PENDING, attempts=0, due_at=timezone.now(), contact_external_id="")
+def word_anew(connection: Connection) -> int:
+    """The templates have changed: what had to be logged in the usual words is updated; returns how many."""
+    issues.resolve(connection, kind=outcomes.WORDING)
+    usual = ActivityEntry.objects.filter(
+        connection=connection, state=State.LOGGED, note__startswith=outcomes.USUAL_WORDS
+    )
+    count = usual.update(state=State.PENDING, due_at=timezone.now())
     if count:
         wake()
     return count
 
 
-def catch_up(connection: Connection) -> int:
-    """Have conversations logged that came before the connection wanted them, oldest first; returns how many.
+def stuck(entries: QuerySet[ActivityEntry]) -> QuerySet[ActivityEntry]:
+    """Those of `entries` that come no further by themselves, or not soon."""
+    return entries.filter(state__in=STUCK)
 
-    Only those within CRMSYNC_LOG_AGE_DAYS. Walks back along the primary key, so it costs by that age alone.
-    """
-    cutoff, last, missing = oldest(), None, []
-    while True:
-        rows = Conversation.objects.filter(created_at__gte=cutoff) if cutoff else Conversation.objects.all()
-        rows = rows.filter(pk__lt=last) if last else rows
-        chunk = list(rows.order_by("-pk")[:SWEEP].values_list("pk", flat=True))
-        if not chunk:
-            break
-        known = ActivityEntry.objects.filter(conversation=OuterRef("pk"), connection=connection)
-        wanted = Conversation.objects.filter(pk__in=chunk, ended=True, contact__isnull=False)
-        missing += list(wanted.filter(~Exists(known)).defer("payload", "transcript"))
-        last = chunk[-1]
-    missing.sort(key=lambda conversation: (conversation.moment, conversation.pk))
-    now = timezone.now()
-    entries = [
-        ActivityEntry(conversation=one, connection=connection, kind=kind_of(one), due_at=now)
-        for one in missing
-    ]
-    ActivityEntry.objects.bulk_create(entries, ignore_conflicts=True, batch_size=SWEEP)
-    if entries:
+
+def retry(entries: QuerySet[ActivityEntry]) -> int:
+    """Have parked, waiting and expired entries tried again now, as a person asked, whatever their age."""
+    now, wish = timezone.now(), {"attempts": 0, "asked": True}
+    parked = entries.filter(state=State.PARKED)
+    # What may be in the CRM already is looked for first, where it was sent.
+    count = parked.exclude(content_hash="").update(state=State.UNKNOWN, due_at=now, **wish)
+    others = entries.filter(state__in=[*STUCK, State.PENDING])
+    count += others.update(state=State.PENDING, due_at=now, contact_external_id="", **wish)
+    if count:
         wake()
-    return len(entries)
-
-
-def catch_up_all() -> int:
-    """Once a day, for every connection that wants conversations; returns how many are logged afterwards."""
-    return sum(
-        catch_up(one) for one in Connection.objects.filter(enabled=True, sync_conversation_activity=True)
-    )
+    return count
 
 
 def oldest() -> datetime | None:
@@ -202,11 +193,8 @@ def _log_batch(connection: Connection, may_go_on: Callable[[], bool]) -> int:
     except ProviderError as error:
         outcomes.all_failed(connection, held, error)
     except Exception:
-        # Ours: loud, and whatever was under way is looked for before it is sent again.
         logger.exception("activity_log_broke", connection=connection.pk)
-        outcomes.all_failed(
-            connection, held, OutcomeUnknown("Our own error; the server's log has the details.")
-        )
+        outcomes.all_failed(connection, held, OUR_FAULT)
     finally:
         outcomes.give_back(held)
     return len(ids)
@@ -220,7 +208,7 @@ def _log_held(
     sendable += [one for one in unsure if _to_be_sent(connection, provider, one)]
     for group in _groups(sendable):
         if may_go_on():
-            _send(connection, provider, group)
+            _send_apart(connection, provider, group)
 
 
 def _with_records(connection: Connection, entries: Sequence[ActivityEntry], until: datetime) -> list[Held]:
@@ -232,7 +220,11 @@ def _with_records(connection: Connection, entries: Sequence[ActivityEntry], unti
     records = {link.contact_id: link.external_id or "" for link in links}
     held = [
         Held(
-            entry, until, records.get(entry.conversation.contact_id, ""), unsure=entry.state != State.PENDING
+            entry,
+            until,
+            records.get(entry.conversation.contact_id, ""),
+            wording_of(entry.conversation, connection),
+            unsure=entry.state != State.PENDING,
         )
         for entry in entries
     ]
@@ -248,7 +240,7 @@ def _too_old(one: Held) -> bool:
     """Whether it came too long ago to be logged now; what is in the CRM, or may be, is still seen to."""
     cutoff = oldest()
     fresh = cutoff is None or one.entry.conversation.created_at >= cutoff
-    return not fresh and not one.unsure and not one.entry.external_id
+    return not fresh and not one.unsure and not one.entry.external_id and not one.entry.asked
 
 
 def _wait_for_record(connection: Connection, one: Held) -> None:
@@ -266,7 +258,8 @@ def _to_be_sent(connection: Connection, provider: Provider, one: Held) -> bool:
     """Look for an entry whose outcome is unknown; False when it is settled without sending anything."""
     entry = one.entry
     one.found = entry.external_id or _find(provider, one)
-    if one.found and entry.content_hash == content_hash(entry.conversation) and not entry.external_id:
+    same = entry.content_hash == content_hash(entry.conversation, one.wording)
+    if one.found and same and not entry.external_id:
         outcomes.logged(connection, one, one.found)
         return False
     if not one.record:
@@ -276,6 +269,7 @@ def _to_be_sent(connection: Connection, provider: Provider, one: Held) -> bool:
 
 
 def _find(provider: Provider, one: Held) -> str:
+    one.tried = True
     kind = ActivityKind(one.entry.kind or kind_of(one.entry.conversation))
     # It was sent to the record that was linked then; after a merge in the CRM it is on the one linked now.
     for record in dict.fromkeys([one.entry.contact_external_id, one.record]):
@@ -298,13 +292,28 @@ def _groups(held: Sequence[Held]) -> Iterable[list[Held]]:
     return [list(group) for _, group in groupby(sorted(held, key=way), key=way)]
 
 
+def _send_apart(connection: Connection, provider: Provider, group: Sequence[Held]) -> None:
+    """Our own errors stay within their request, and so does what failed alone; another error of the CRM ends the batch."""
+    try:
+        _send(connection, provider, group)
+    except ProviderError as error:
+        alone = group[0].entry.attempts >= ALONE_AFTER
+        if not alone or isinstance(error, RateLimited | NeedsAttention):
+            raise
+        outcomes.all_failed(connection, group, error)
+    except Exception:
+        # Loud; and what was under way is looked for before it is sent again.
+        logger.exception("activity_log_broke", connection=connection.pk)
+        outcomes.all_failed(connection, group, OUR_FAULT)
+
+
 def _send(connection: Connection, provider: Provider, held: Sequence[Held]) -> None:
     """Write down that the entries are being sent, send them, and note each one's outcome."""
     sending = [one for one in held if _mark_sending(one)]
     if not sending:
         return
     results = provider.log_activities(
-        [activity_of(one.entry.conversation, one.record, one.external_id) for one in sending]
+        [activity_of(one.entry.conversation, one.wording, one.record, one.external_id) for one in sending]
     )
     for one, outcome in zip(sending, results, strict=True):
         if outcome.error is None:
@@ -319,10 +328,11 @@ def _send(connection: Connection, provider: Provider, held: Sequence[Held]) -> N
 
 def _mark_sending(one: Held) -> bool:
     conversation = one.entry.conversation
+    one.tried = True
     one.sending = one.hold(
         state=State.SENDING,
         attempts=F("attempts") + 1,
-        content_hash=content_hash(conversation),
+        content_hash=content_hash(conversation, one.wording),
         kind=kind_of(conversation),
         contact_external_id=one.record,
         external_id=one.external_id,

@@ -56,6 +56,7 @@ class WebhookDelivery(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=models.Q(state="pending"), name="delivery_due"),
             models.Index(fields=["conversation_key"], name="delivery_conversation"),
+            models.Index(fields=["-id"], condition=models.Q(state="parked"), name="delivery_parked"),
         ]
 
     def __str__(self) -> str:
@@ -73,6 +74,7 @@ class Conversation(models.Model):
         PHONE = "phone", "phone call"
         WEB_CALL = "web_call", "web call"
         SMS = "sms", "SMS"
+        WHATSAPP = "whatsapp", "WhatsApp"
         WEB_CHAT = "web_chat", "web chat"
 
     key = models.CharField(max_length=255, unique=True, help_text="The platform's id of the call or chat.")
@@ -140,8 +142,9 @@ class Conversation(models.Model):
                 condition=models.Q(apply_due_at__isnull=False),
                 name="conversation_apply_due",
             ),
-            models.Index(fields=["contact", "-started_at"], name="conversation_contact"),
-            models.Index(fields=["-started_at"], name="conversation_started"),
+            models.Index(fields=["contact", "-started_at", "-id"], name="conversation_of_contact"),
+            models.Index(fields=["-started_at", "-id"], name="conversation_latest"),
+            models.Index(fields=["created_at", "id"], name="conversation_arrived"),
         ]
 
     def __str__(self) -> str:
@@ -278,6 +281,7 @@ class ActivityEntry(models.Model):
     )
     attempts = models.PositiveIntegerField(default=0)
     note = models.CharField(max_length=500, blank=True)
+    asked = models.BooleanField(default=False, help_text="A person has asked for it, whatever its age.")
     due_at = models.DateTimeField(default=timezone.now)
     claimed_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -296,6 +300,10 @@ class ActivityEntry(models.Model):
                 name="entry_due",
             ),
             models.Index(fields=["due_at"], condition=models.Q(state="waiting"), name="entry_waiting"),
+            models.Index(fields=["-id"], condition=models.Q(state="parked"), name="entry_parked"),
+            models.Index(
+                fields=["connection", "logged_at"], condition=models.Q(state="logged"), name="entry_logged"
+            ),
             models.Index(fields=["external_id"], name="entry_external"),
         ]
 

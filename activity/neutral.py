@@ -12,12 +12,13 @@ from typing import Any
 
 # A finished conversation, and one of which more will be told.
 WHOLE, PARTIAL = "conversation", "conversation_partial"
-CHANNELS = {"phone": "call", "web_call": "call", "sms": "chat", "web_chat": "chat"}
+CHANNELS = {"phone": "call", "web_call": "call", "sms": "chat", "whatsapp": "chat", "web_chat": "chat"}
 SENTIMENTS = ("Negative", "Positive", "Neutral", "Unknown")
 _TYPES = {
     "phone": {"call_type": "phone_call"},
     "web_call": {"call_type": "web_call"},
     "sms": {"chat_type": "sms_chat"},
+    "whatsapp": {"chat_type": "whatsapp_chat"},
     "web_chat": {"chat_type": "api_chat"},
 }
 _SAME = ("direction", "from_number", "to_number", "duration_ms", "transcript", "recording_url", "metadata")

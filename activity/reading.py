@@ -29,6 +29,10 @@ STAGES = {
 }
 NOT_NEUTRAL = "The document has no id, or no channel that we know."
 _VARIABLES = ("metadata", "retell_llm_dynamic_variables", "collected_dynamic_variables")
+_CHATS = {"sms_chat": "sms", "whatsapp_chat": "whatsapp"}
+# The platform tells SMS from chats over its API only. What carries the latter, the operator's own code says.
+_CARRIERS = {"whatsapp": "whatsapp", "sms": "sms"}
+_CARRIER_KEY = "channel"
 _MAX_MS = 253_402_300_799_000  # the end of the year 9999
 _MAX_DURATION = 2**63 - 1
 
@@ -123,9 +127,15 @@ def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 def _channel(kind: str, subject: Mapping[str, Any], *, has_numbers: bool) -> str:
     if kind == "chat":
-        return "sms" if subject.get("chat_type") == "sms_chat" else "web_chat"
+        return _CHATS.get(_text(subject, "chat_type")) or next(_carriers(subject), "web_chat")
     channels = {"phone_call": "phone", "web_call": "web_call"}
     return channels.get(_text(subject, "call_type")) or ("phone" if has_numbers else "web_call")
+
+
+def _carriers(subject: Mapping[str, Any]) -> Iterator[str]:
+    for name in _VARIABLES:
+        if found := _CARRIERS.get(_text(_object(subject, name), _CARRIER_KEY).lower()):
+            yield found
 
 
 def _given_numbers(subject: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:

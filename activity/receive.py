@@ -14,6 +14,8 @@ from django.utils import timezone
 
 from activity import neutral
 from activity.models import WebhookDelivery
+from activity.statement import write, write_and_look
+from sync.wake import ON_ITS_WAY, wake
 
 EVENT_LIMIT = 64
 KEY_LIMIT = 255
@@ -87,12 +89,21 @@ def posted(document: Mapping[str, Any], body: bytes, headers: Mapping[str, str])
 
 def store(received: Received) -> bool:
     """Keep the delivery for the worker; False when the same event, id and body is known already."""
-    return _insert(_KEEP_FIRST, received, WebhookDelivery.State.PENDING, "", {}) == 1
+    return write(_KEEP_FIRST, _row(received, WebhookDelivery.State.PENDING)) == 1
+
+
+def store_and_wake(received: Received) -> bool:
+    """`store`, and have a worker come unless one is on its way."""
+    row = _row(received, WebhookDelivery.State.PENDING)
+    new, on_its_way = write_and_look(_KEEP_FIRST, row, ON_ITS_WAY)
+    if new and not on_its_way:
+        wake()
+    return new == 1
 
 
 def store_answered(received: Received, answer: Mapping[str, Any], note: str) -> None:
     """Keep a delivery that has been answered on the spot, with the answer; a repeated one keeps the last answer."""
-    _insert(_KEEP_ANSWER, received, WebhookDelivery.State.DONE, note, answer)
+    write(_KEEP_ANSWER, _row(received, WebhookDelivery.State.DONE, note, answer))
 
 
 def storable(value: Any) -> Any:
@@ -118,10 +129,12 @@ def _object(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _insert(statement: str, received: Received, state: str, note: str, answer: Mapping[str, Any]) -> int:
+def _row(
+    received: Received, state: str, note: str = "", answer: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """The values of the INSERT, in its order."""
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    done = now if state == WebhookDelivery.State.DONE else None
-    values = [
+    return [
         received.event,
         received.key,
         hashlib.sha256(received.body).hexdigest(),
@@ -131,12 +144,9 @@ def _insert(statement: str, received: Received, state: str, note: str, answer: M
         str(state),
         note,
         now,
-        done,
-        json.dumps(dict(answer)),
+        now if state == WebhookDelivery.State.DONE else None,
+        json.dumps(answer) if answer else "{}",
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return int(cursor.rowcount)
 
 
 def _refuse_constant(name: str) -> None:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from activity.governance import Governance, governance, recent
+from activity.statement import read
 from contacts.changes import find_by_number
 from contacts.models import Contact, CustomField
 from contacts.phone import BadPhone, to_e164
@@ -177,12 +178,10 @@ _STATEMENTS = {vendor: _READ.replace("FIELDS", fields) for vendor, fields in _FI
 
 
 def _read(number: str) -> tuple[dict[str, Value], list[Told]] | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_STATEMENTS[connection.vendor], [number, number])
-        row = cursor.fetchone()
-    if row is None:
+    rows = read(_STATEMENTS[connection.vendor], [number, number])
+    if not rows:
         return None
-    fields, custom, first_name, last_name, do_not_call, memory = row
+    fields, custom, first_name, last_name, do_not_call, memory = rows[0]
     values = {"first_name": first_name, "last_name": last_name, "do_not_call": bool(do_not_call)}
     told = [Told(name, bool(private), fallback) for name, private, fallback in _loaded(fields) or []]
     return {**values, "contact_memory": memory, **_loaded(custom)}, told

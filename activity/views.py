@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -9,14 +10,13 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import DatabaseError
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from activity import receive, signatures, variables
 from activity.receive import Received
 from activity.variables import Answer
-from sync.wake import wake
 
 KEPT = {
     "Content-Type": "CONTENT_TYPE",
@@ -34,7 +34,7 @@ class Refused(Exception):
         self.status = status
 
 
-View = Callable[[HttpRequest], JsonResponse]
+View = Callable[[HttpRequest], HttpResponse]
 
 
 def _door(view: Callable[[Received], Mapping[str, Any]]) -> View:
@@ -42,18 +42,21 @@ def _door(view: Callable[[Received], Mapping[str, Any]]) -> View:
 
     @csrf_exempt
     @wraps(view)
-    def guarded(request: HttpRequest) -> JsonResponse:
+    def guarded(request: HttpRequest) -> HttpResponse:
         try:
-            return JsonResponse(view(_admitted(request)))
+            return _said(view(_admitted(request)))
         except Refused as refused:
-            return JsonResponse({"status": "error", "message": str(refused)}, status=refused.status)
+            return _said({"status": "error", "message": str(refused)}, refused.status)
 
     return guarded
 
 
+def _said(document: Mapping[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(json.dumps(document), status=status, content_type="application/json")
+
+
 def _keep(received: Received) -> Mapping[str, Any]:
-    if receive.store(received):
-        wake()
+    receive.store_and_wake(received)
     return {"status": "ok"}
 
 

@@ -40,6 +40,7 @@ def database() -> Any:
             _local.connection = sqlite3.connect(DATABASE, timeout=20, isolation_level=None)
             _local.connection.executescript(
                 "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA mmap_size=134217728;PRAGMA cache_size=-20000;"
+                "PRAGMA wal_autocheckpoint=4000;"
             )
     return _local.connection
 

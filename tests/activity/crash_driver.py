@@ -2,7 +2,8 @@
 
 The steps are seen from outside: the end of every outermost transaction or single statement that writes, and the moments
 before and after every request to a CRM or the LLM. For each n a fresh conversation is taken in by a forked worker that
-kills itself (SIGKILL) at its n-th step; a second worker finishes; what is left is printed as one JSON line.
+kills itself (SIGKILL) at its n-th step; a second worker finishes; what is left is printed as one JSON line, with what the
+worker was at when it died.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import json
 import os
 import signal
 import sys
+from types import FrameType
 
 import django
+from django.conf import settings
 
+# The database of the test that has started us.
+settings.DATABASES["default"].update(json.loads(sys.argv[3]))
 django.setup()
 
 from django.db import connection, connections, transaction  # noqa: E402
@@ -34,6 +39,21 @@ CREDENTIALS = {
     "hubspot": {"access_token": "pat-sandbox-token"},
 }
 MOST_STEPS = 200
+# Where the clients of the CRMs and of the LLM send a request and have its answer.
+REQUESTS = {("_make_request", "urllib3/connectionpool.py"), ("send", "httpx2/_client.py")}
+# What a worker is at, by the innermost function of these that it is in.
+PLACES = {
+    ("activity/process.py", "_deliver"): "delivery",
+    ("activity/analysis.py", "_write"): "mapping",
+    ("activity/asking.py", "_begun"): "asking",
+    ("activity/merging.py", "_write"): "merge",
+    ("activity/process.py", "_apply"): "analysis",
+    ("activity/log.py", "_mark_sending"): "sending",
+    ("activity/outcomes.py", "logged"): "logged",
+    ("mappings/merge.py", "_ask"): "LLM",
+    ("providers/salesforce.py", "log_activities"): "Salesforce",
+    ("providers/hubspot.py", "log_activities"): "HubSpot",
+}
 
 
 def prepare(base_url: str, records: dict[str, str]) -> None:
@@ -69,47 +89,63 @@ def work() -> None:
         pass
 
 
-def count_steps(die_at: int) -> None:
-    """Watch this process; at step `die_at` it kills itself."""
+def place_of(frame: FrameType | None) -> str:
+    """What the worker is at; "" in between."""
+    while frame is not None:
+        for (file, function), words in PLACES.items():
+            if frame.f_code.co_name == function and frame.f_code.co_filename.endswith(file):
+                return words
+        frame = frame.f_back
+    return ""
+
+
+def count_steps(die_at: int, last_words: int) -> None:
+    """Watch this process; at step `die_at` it says where it is to the pipe `last_words` and kills itself."""
     seen = 0
 
-    def step() -> None:
+    def step(frame: FrameType, when: str = "") -> None:
         nonlocal seen
         seen += 1
         if seen == die_at:
+            os.write(last_words, f"{when} {place_of(frame)}".strip().encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watched(frame, event, _arg):
         code = frame.f_code
         if code.co_name == "__exit__" and code.co_filename == transaction.__file__:
             if event == "return" and not connection.in_atomic_block:
-                step()
-        elif code.co_name in ("send", "handle_request") and code.co_filename.endswith(
-            ("requests/adapters.py", "httpx2/_client.py", "urllib3/connectionpool.py")
+                step(frame)
+        elif (
+            event in ("call", "return")
+            and (code.co_name, code.co_filename.rpartition("-packages/")[2]) in REQUESTS
         ):
-            step()
+            step(frame, {"call": "before", "return": "after"}[event])
         elif code.co_name == "execute_sql" and event == "return" and not connection.in_atomic_block:
             writes = type(frame.f_locals.get("self")).__name__ == "SQLUpdateCompiler"
-            step() if writes else None
+            step(frame) if writes else None
 
     sys.setprofile(watched)
 
 
-def killed_at(number: int) -> bool:
-    """A forked worker that dies at its `number`-th step; False when it got through before."""
+def killed_at(number: int) -> str | None:
+    """Where a forked worker was when it died at its `number`-th step; None when it got through before."""
     connections.close_all()
+    ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
-        count_steps(number)
+        count_steps(number, theirs)
         work()
         sys.setprofile(None)
         os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours) as words:
+        place = words.read()
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
-        return True
+        return place
     if os.waitstatus_to_exitcode(status):
         raise RuntimeError("the worker failed")
-    return False
+    return None
 
 
 def time_passes() -> None:
@@ -130,17 +166,20 @@ def main() -> None:
         event["call"]["start_timestamp"] = START + number * 60_000
         deliver(event)
         before = ContactChange.objects.count()
-        died = killed_at(number)
+        place = killed_at(number)
         for _ in range(4):
             time_passes()
             work()
+            if not ActivityEntry.objects.exclude(state="logged").exists():
+                break
         conversation = Conversation.objects.get(key=key)
         ada = Contact.objects.get()
         say(
             json.dumps(
                 {
                     "step": number,
-                    "died": died,
+                    "died": place is not None,
+                    "place": place,
                     "key": key,
                     "count": ada.conversation_count,
                     "notes": ada.value("notes"),
@@ -162,7 +201,7 @@ def main() -> None:
                 }
             )
         )
-        if not died:
+        if place is None:
             break
 
 

@@ -1,5 +1,7 @@
 """A worker is killed for real between every two of its steps, for both CRMs: the next one goes on, and nothing is twice."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
@@ -7,12 +9,20 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from django.db import connection as database
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+# Before the worker's first step the event is stored and no more.
+NAMED = {
+    "delivery": 1, "mapping": 2, "asking": 1, "before LLM": 1, "after LLM": 1, "merge": 1, "sending": 2, "logged": 2,
+    "before Salesforce": 1, "after Salesforce": 1, "before HubSpot": 1, "after HubSpot": 1,
+}  # fmt: skip
+
+
 @pytest.fixture
-def driven(sandbox, installation):
+def driven(sandbox, installation, transactional_db):
     """What was left after each kill, one line a step."""
     records = {system: sandbox.control.contacts(system)[0]["id"] for system in ("salesforce", "hubspot")}
     sandbox.world.llm.settings["mode"] = "normal"
@@ -24,8 +34,12 @@ def driven(sandbox, installation):
         "CRMSYNC_UNKNOWN_WAIT": "0",
         "LOG_LEVEL": "ERROR",
     }
+    parts = ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
+    place = {name: database.settings_dict[name] for name in parts}
+    database.close()
+    driver = str(Path(__file__).with_name("crash_driver.py"))
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("crash_driver.py")), sandbox.base_url, json.dumps(records)],
+        [sys.executable, driver, sandbox.base_url, json.dumps(records), json.dumps(place, default=str)],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
@@ -34,7 +48,8 @@ def driven(sandbox, installation):
 
 def test_after_every_kill_the_next_worker_goes_on_and_nothing_happens_twice(driven, sandbox):
     steps, records = driven
-    assert len(steps) > 20
+    died_at = Counter(step["place"] for step in steps)
+    assert {name: died_at[name] for name in NAMED if died_at[name] < NAMED[name]} == {}, died_at
     assert [step["died"] for step in steps] == [True] * (len(steps) - 1) + [False]
     for step in steps:
         number = step["step"]

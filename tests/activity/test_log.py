@@ -6,15 +6,15 @@ import pytest
 from django.utils import timezone
 
 from activity import log
-from activity.log import catch_up_all, log_some, retry
+from activity.log import log_some, retry
 from activity.models import ActivityEntry, Conversation
 from activity.process import process_some
 from contacts.models import Contact
-from integrations.models import Connection, ConnectionStatus
+from integrations.models import ConnectionStatus
 from integrations.providers.base import ActivityKind
 from integrations.providers.errors import AuthError, OutcomeUnknown, RateLimited, Rejected, Transient
 from sync.models import ExternalRecord, PendingPush, RecordState, SyncIssue
-from tests.activity.payloads import ADA, AGENT, START, analyzed, call, chat, deliver, ended
+from tests.activity.payloads import ADA, AGENT, START, analyzed, chat, deliver, ended
 from tests.fakes.provider import lost_answer
 
 pytestmark = pytest.mark.django_db
@@ -395,7 +395,7 @@ def test_an_unlinked_contact_of_an_unsure_entry_is_settled_by_what_is_found(link
 # --- afterwards ------------------------------------------------------------------------------------
 
 
-def test_what_came_too_long_ago_is_not_logged_any_more_unless_a_person_asks(connection, crm, link, settings):
+def test_what_came_too_long_ago_is_not_logged_any_more_unless_a_person_asks(connection, crm, link):
     deliver(analyzed())
     while process_some():
         pass
@@ -404,34 +404,6 @@ def test_what_came_too_long_ago_is_not_logged_any_more_unless_a_person_asks(conn
     ActivityEntry.objects.update(due_at=timezone.now())
     log_some()
     assert (ActivityEntry.objects.get().state, crm.logged("call_ada")) == ("expired", [])
-    settings.CRMSYNC_LOG_AGE_DAYS = 0
     retry(ActivityEntry.objects.all())
     log_some()
     assert len(crm.logged("call_ada")) == 1
-
-
-def test_what_came_before_the_connection_wanted_conversations_is_logged_in_order(connection, crm, link):
-    Connection.objects.update(sync_conversation_activity=False)
-    for number in (2, 1, 3):
-        deliver(
-            {"event": "call_ended", "call": call(f"call_{number}", start_timestamp=START + number * 1000)}
-        )
-    while process_some():
-        pass
-    link()
-    assert not ActivityEntry.objects.exists()
-    Connection.objects.update(sync_conversation_activity=True)
-    assert catch_up_all() == 3
-    assert catch_up_all() == 0
-    log_some()
-    assert [one.marker for one in crm.activities.values()] == ["call_1", "call_2", "call_3"]
-
-
-def test_a_conversation_older_than_the_limit_is_not_caught_up_with(connection, crm, link):
-    Connection.objects.update(sync_conversation_activity=False)
-    deliver(analyzed())
-    while process_some():
-        pass
-    Connection.objects.update(sync_conversation_activity=True)
-    Conversation.objects.update(created_at=timezone.now() - timedelta(days=31))
-    assert catch_up_all() == 0

@@ -108,6 +108,24 @@ def edit(contact: int, field: str, values: list[str]) -> Callable[[], Any]:
     return lambda: sum(len(change_contact(contact, {field: one}, source=ada).changed) for one in values)
 
 
+def create(secret: str, name: str, number: str) -> Callable[[], Any]:
+    """Create a contact through the API under an Idempotency-Key, as often as it takes; the answer and the 409s before it."""
+    from django.conf import settings
+    from rest_framework.test import APIClient
+
+    settings.ALLOWED_HOSTS = ["testserver"]
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}", HTTP_IDEMPOTENCY_KEY=name)
+
+    def job() -> tuple[int, str, int]:
+        waited = 0
+        while (answer := client.post("/api/create-contact", {"phone_number": number})).status_code == 409:
+            waited += 1
+        return answer.status_code, answer.content.decode(), waited
+
+    return job
+
+
 def _crm(tenant: str) -> Any:
     from tests.fakes.crm import FakeCrm
     from tests.fakes.provider import CRMS
@@ -122,4 +140,5 @@ JOBS: dict[str, Callable[..., Callable[[], Any]]] = {
     "call": call,
     "want": want,
     "edit": edit,
+    "create": create,
 }

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from contacts.changes import Source, create_contact
 from contacts.models import Contact, ContactChange
+from crmsync.api_keys import issue_key
 from integrations.models import Connection, dump_field
 from integrations.providers.registry import PROVIDERS, ProviderEntry
 from mappings.models import InboundMapping, OutboundMapping
@@ -160,6 +161,17 @@ def test_a_record_wanted_twice_at_once_is_created_once(race: Race) -> None:
         assert link.state == RecordState.LINKED
         assert not PendingPush.objects.exists()
         link.delete()
+
+
+def test_a_create_sent_twice_at_once_happens_once_and_both_get_its_answer(race: Race) -> None:
+    _, secret = issue_key("Ada's script", rate=0)
+    for one in range(ROUNDS):
+        job = ("create", {"secret": secret, "name": f"row-{one}", "number": number_of(one)})
+        (first, body, _), (second, other, _) = race(job, job)
+        assert (first, second) == (201, 201)
+        assert body == other
+        contact = Contact.objects.get(phone_number=number_of(one))
+        assert contact.changes.count() == 1
 
 
 def test_an_edit_while_a_page_is_applied_is_never_lost(race: Race) -> None:
