@@ -92,14 +92,14 @@ class ContactTagAdmin(admin.ModelAdmin):
 
 @admin.register(Contact)
 class ContactAdmin(admin.ModelAdmin):
-    """The list. Adding and editing happen on the contact's page; deletion through the API, which looks at CRM links."""
+    """The list. Adding, editing and deleting happen on the contact's page, which looks at CRM links."""
 
     list_display = ("name", "number", "calls", "conversation_count", "last_conversation", "changed")
     list_filter = ("do_not_call", "tags")
     search_fields = ("first_name", "last_name", "phone_number", "public_id")
     search_help_text = (
         "Name or number. The contacts page also finds spellings of a number, CRM ids and values. "
-        "Contacts are deleted through the API."
+        "A contact is deleted on its page."
     )
     show_full_result_count = False
     paginator = BoundedPaginator
@@ -120,7 +120,7 @@ class ContactAdmin(admin.ModelAdmin):
         return redirect(contact)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        """A CRM that still has the record would bring the contact back: only the API looks at that."""
+        """A CRM that still has the record would bring the contact back: the contact's page looks at that."""
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contact]:

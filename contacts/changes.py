@@ -14,10 +14,11 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from contacts.models import Contact, ContactAlias, ContactChange, ContactTouched, field_specs
+from contacts.models import Contact, ContactAlias, ContactChange, ContactTag, ContactTouched, field_specs
 from contacts.values import BUILT_IN, DoesNotFit, FieldSpec, Value, coerce_all, same
 
 BATCH = 500
+TAGS = "contact_tags"  # how the history calls them; no custom field can be called so
 _PEOPLE = frozenset({"person", "api_key", "undo"})
 
 
@@ -221,6 +222,36 @@ def change_numbers(numbers: Mapping[int, str], *, source: Source) -> list[Writte
         results.append((Written(contact, {"phone_number": (before[pk], number)}, {}), source))
     _save(results, at)
     return [written for written, _ in results]
+
+
+def change_tags(
+    contact: Contact, *, add: Collection[ContactTag] = (), remove: Collection[ContactTag] = (), source: Source
+) -> bool:
+    """Give a contact tags and take others away, with a row in its history; returns whether that changed anything.
+
+    The row tells the labels of all its tags before and after, as one text each. Tags are not synced, so nothing is touched.
+    """
+    with transaction.atomic():
+        if contact.pk not in lock_contacts([contact.pk]):
+            raise Contact.DoesNotExist("This contact is gone.")
+        before = {tag.pk: tag.label for tag in contact.tags.all()}
+        after = before | {tag.pk: tag.label for tag in add}
+        after = {pk: label for pk, label in after.items() if pk not in {tag.pk for tag in remove}}
+        if after == before:
+            return False
+        contact.tags.set(ContactTag.objects.filter(pk__in=after))
+        at = timezone.now()
+        changed: dict[str, tuple[Value, Value]] = {TAGS: (_labels(before), _labels(after))}
+        _change_row(Written(contact, changed, {}), source, at).save()
+        stamps = {"updated_at": at} | ({"user_modified_at": at} if source.kind in _PEOPLE else {})
+        Contact.objects.filter(pk=contact.pk).update(**stamps)
+    for name, value in stamps.items():
+        setattr(contact, name, value)
+    return True
+
+
+def _labels(tags: Mapping[str, str]) -> str | None:
+    return ", ".join(sorted(tags.values())) or None
 
 
 def _apply(

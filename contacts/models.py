@@ -152,7 +152,9 @@ class Contact(models.Model):
         ordering = ["-created_at", "-id"]
         indexes = [
             models.Index(fields=["created_at", "id"], name="contact_created"),
-            models.Index(fields=["last_name", "first_name"], name="contact_name"),
+            models.Index(fields=["last_name", "first_name", "id"], name="contact_name"),
+            models.Index(fields=["updated_at", "id"], name="contact_updated"),
+            models.Index(fields=["conversation_count", "id"], name="contact_conversations"),
         ]
 
     def __str__(self) -> str:

@@ -71,6 +71,30 @@ def for_people(number: str) -> str:
     return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL))
 
 
+def one_slip_away(text: str, region: str = "US") -> set[str]:
+    """Every number in E.164's form, valid or not, that one slip could have turned into the digits of `text`.
+
+    A slip is a digit wrong, missing or too many, or two exchanged. Without a country code, the region's is tried as well.
+    """
+    digits = re.sub(r"\D", "", text)
+    international = text.strip().startswith("+") or digits.startswith("00")
+    digits = digits.lstrip("0")[:15]
+    home = "" if international else str(phonenumbers.country_code_for_region(region))
+    slips = {digits, *_slips(digits)}
+    return {f"+{code}{slip}" for slip in slips for code in {"", home}}
+
+
+def _slips(digits: str) -> Iterator[str]:
+    for at in range(len(digits) + 1):
+        before, after = digits[:at], digits[at:]
+        yield from (f"{before}{digit}{after}" for digit in "0123456789")
+        if after:
+            yield f"{before}{after[1:]}"
+            yield from (f"{before}{digit}{after[1:]}" for digit in "0123456789")
+        if len(after) > 1:
+            yield f"{before}{after[1]}{after[0]}{after[2:]}"
+
+
 def _numbers(text: str, region: str) -> Iterator[phonenumbers.PhoneNumber]:
     """The valid numbers of a text, in its order; the text as a whole is tried last."""
     if _E164.fullmatch(text):

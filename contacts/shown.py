@@ -32,8 +32,21 @@ def chip(words: object, state: str = "") -> SafeString:
 
 
 def exact(at: datetime) -> str:
-    """The full moment in UTC: "14 May 2026, 09:30:12 UTC"."""
-    return f"{at.astimezone(UTC):%-d %b %Y, %H:%M:%S} UTC"
+    """The full moment in the reader's time zone: "14 May 2026, 09:30:12 UTC"."""
+    local = timezone.localtime(at)
+    return f"{local:%-d %b %Y, %H:%M:%S} {_zone(local)}"
+
+
+def clock(at: datetime) -> str:
+    """The time of day in the reader's time zone: "09:30 UTC"."""
+    local = timezone.localtime(at)
+    return f"{local:%H:%M} {_zone(local)}"
+
+
+def _zone(local: datetime) -> str:
+    """The zone's usual letters; of one that has none its distance from UTC."""
+    name = local.tzname() or ""
+    return f"UTC{name}" if name.startswith(("+", "-")) else name
 
 
 def age(at: datetime, now: datetime | None = None) -> str:
@@ -43,7 +56,7 @@ def age(at: datetime, now: datetime | None = None) -> str:
     if seconds < 45:
         return "just now" if delta >= timedelta() else "in a moment"
     if seconds >= 30 * 86_400:
-        return f"{at.astimezone(UTC):%-d %b %Y}"
+        return f"{timezone.localtime(at):%-d %b %Y}"
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size or unit == "minute":
             count = max(1, round(seconds / size))
@@ -89,9 +102,8 @@ def value(held: Value, kind: str = FieldType.STRING) -> SafeString | str:
     if isinstance(held, int | float):
         return number(held)
     if kind == FieldType.DATETIME and (at := _read(held)):
-        return format_html(
-            '<time datetime="{}" title="{}">{}</time>', held, exact(at), f"{at:%-d %b %Y, %H:%M} UTC"
-        )
+        words = f"{timezone.localtime(at):%-d %b %Y}, {clock(at)}"
+        return format_html('<time datetime="{}" title="{}">{}</time>', held, exact(at), words)
     if kind == FieldType.DATE and (day := _read(held)):
         return format_html('<time datetime="{}">{}</time>', held, f"{day:%-d %b %Y}")
     return phone.for_people(held) if kind == "phone" else held

@@ -30,6 +30,8 @@ from sync.touch import drain_touched
 from sync.wake import wake
 
 KIND = "outbound_not_armed"
+# Only these are read again: credentials entered meanwhile must not pass for those that the caller's work began with.
+ARMING = ("armed_at", "armed_by", "pushes_approved_at")
 BATCH = 200
 AT_MOST = 5000
 
@@ -80,7 +82,7 @@ def approve_outbound(connection: Connection, *, by: str, previewed_at: datetime 
         unarmed = Connection.objects.filter(pk=connection.pk, armed_at=None)
         unarmed.update(armed_at=now, armed_by=by[:150], pushes_approved_at=min(previewed_at or now, now))
         issues.resolve(connection, kind=KIND, by=by)
-    connection.refresh_from_db()
+    connection.refresh_from_db(fields=ARMING)
     wake()
 
 
@@ -89,7 +91,7 @@ def disarm(connection: Connection, *, by: str) -> None:
     Connection.objects.filter(pk=connection.pk).update(
         armed_at=None, armed_by=by[:150], pushes_approved_at=None
     )
-    connection.refresh_from_db()
+    connection.refresh_from_db(fields=ARMING)
     remind()
 
 

@@ -222,7 +222,8 @@ def approve_pushes(connection: Connection, *, by: str) -> None:
             held_at=None, overwrites=0, overwrites_since=now, pushes_approved_at=now
         )
         issues.resolve(connection, kind="push_held", by=by)
-    connection.refresh_from_db()
+    # Not the whole row: credentials entered meanwhile must not pass for those that the caller's work began with.
+    connection.refresh_from_db(fields=["held_at", "overwrites", "overwrites_since", "pushes_approved_at"])
     wake()
 
 

@@ -19,6 +19,7 @@ from sync.models import ExternalRecord, RecordState
 
 JOINED = "joined"  # its contact was merged into one that has another record
 NOT_CHOSEN = "not_chosen"  # a person chose another of the records with this number
+DELETED_HERE = "deleted_here"  # its contact was deleted by a person or a key
 
 
 class Step(StrEnum):
@@ -109,8 +110,10 @@ class Known:
 def match(connection: Connection, incoming: Incoming, known: Known) -> Match:
     """Decide what one record is. Pure apart from reading the loaded rows."""
     link = known.links.get(incoming.record.external_id)
-    if link and link.state == RecordState.GONE and not _revived(link, incoming.record):
-        return Match(incoming, Step.IGNORE, link, reason="deleted")
+    if link and link.state == RecordState.GONE and not _revived(link, incoming, known):
+        return Match(
+            incoming, Step.IGNORE, link, reason=DELETED_HERE if link.reason == DELETED_HERE else "deleted"
+        )
     linked = known.contacts.get(link.contact_id or 0) if link and link.state == RecordState.LINKED else None
     if linked is not None:
         return Match(incoming, Step.KEEP, link, linked)
@@ -152,9 +155,12 @@ def _takes_over(connection: Connection, record: Record, holder: ExternalRecord) 
     return not newer if oldest else newer
 
 
-def _revived(link: ExternalRecord, record: Record) -> bool:
+def _revived(link: ExternalRecord, incoming: Incoming, known: Known) -> bool:
+    record = incoming.record
     if link.reason == "missing":
         return True  # it was only hidden from us
+    if link.reason == DELETED_HERE:
+        return incoming.number in known.by_number  # somebody has made the contact anew
     if record.modified is None or link.remote_modified_at is None:
         return False
     return record.modified > link.remote_modified_at

@@ -170,8 +170,20 @@ KINDS: dict[str, Kind] = {
     ),
     "activity_failed": Kind(
         "A conversation could not be logged",
-        "Mend the cause in the CRM, then retry the entry on the conversation's page.",
+        "Mend the cause in the CRM, then have it logged again on the conversation's page.",
         Category.CONVERSATION,
+    ),
+    "activity_delayed": Kind(
+        "No conversation can be logged",
+        "Look at the connection and at the CRM's own status. Nothing is lost: all are tried once an hour.",
+        Category.CONVERSATION,
+        aggregate=True,
+    ),
+    "activity_wording": Kind(
+        "Conversations are logged in the usual words",
+        "Correct the template on the connection's page, where it can be previewed. What was logged is then worded anew.",
+        Category.CONVERSATION,
+        aggregate=True,
     ),
 }
 _OTHER = Kind("Something needs a person", "", Category.RECORD)

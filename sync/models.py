@@ -11,6 +11,12 @@ from django.utils import timezone
 
 from contacts.models import Contact
 from integrations.models import Connection
+from sync.import_job import ContactImport, ImportPiece
+
+__all__ = [
+    "ContactImport", "ExternalRecord", "ImportPiece", "PendingPush", "RecordState", "RunState", "SyncIssue", "SyncRun",
+    "UndoRequest", "WakeUp", "counts_in_words",
+]  # fmt: skip
 
 
 class RecordState(models.TextChoices):

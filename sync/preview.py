@@ -98,7 +98,7 @@ def preview(
         cursor = "" if full else connection.cursor
         for page in provider.changes(cursor, rules.external_names, full=full):
             for start in range(0, len(page.records), CHUNK):
-                _try_chunk(connection, rules, page.records[start : start + CHUNK], result, numbers)
+                try_chunk(connection, rules, page.records[start : start + CHUNK], result, numbers)
             result.done += len(page.records)
             result.total = page.total or result.total
             if progress:
@@ -106,7 +106,7 @@ def preview(
     return result
 
 
-def _try_chunk(
+def try_chunk(
     connection: Connection, rules: Rules, chunk: Sequence[Record], result: Preview, numbers: set[str]
 ) -> None:
     ctx: Applying = applying(connection, rules, "preview")

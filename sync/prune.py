@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from sync.import_store import prune_imports
 from sync.models import RunState, SyncIssue, SyncRun
 
 KEEP = timedelta(days=90)
@@ -21,4 +22,4 @@ def prune() -> dict[str, int]:
     quiet = ended.filter(finished_at__lt=now - KEEP_QUIET, done=0, state=RunState.SUCCEEDED).delete()[0]
     old = ended.filter(finished_at__lt=now - KEEP).delete()[0]
     issues = SyncIssue.objects.filter(closed_at__lt=now - KEEP).delete()[0]
-    return {"runs": quiet + old, "issues": issues}
+    return {"runs": quiet + old, "issues": issues, "imports": prune_imports()}

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from contacts.changes import Source
+from contacts.changes import TAGS, Source
 from contacts.history import LOST, by_contact, undone_fields
 from contacts.models import Contact, ContactChange, field_specs
 from contacts.values import DoesNotFit, FieldSpec, Value, coerce, same
-from sync.models import SyncRun
+from sync.models import ContactImport, SyncRun
 
 NUMBER, OPT_OUT = "phone_number", "do_not_call"
 WHY = {
@@ -20,6 +20,7 @@ WHY = {
     "not_written": "The row tells of a value that was not taken; nothing was written.",
     "opt_out_kept": "An opt-out is only taken back when a person had given it.",
     "number_taken": "Another contact has the former number now.",
+    "tags": "Tags are not taken back; set them on the contact.",
     "unknown_field": "The field no longer exists.",
     "gone": "The contact is gone.",
 }
@@ -86,6 +87,11 @@ def of_run(run: SyncRun) -> Undone:
     return Undone(run.ref, f"run {run.pk} of {run.connection}"[:120])
 
 
+def of_import(job: ContactImport) -> Undone:
+    """Everything that the import of a file wrote; its tags stay."""
+    return Undone(job.ref, f"import {job.pk} of {job.file_name}"[:120])
+
+
 def of_conversation(conversation_ref: str) -> Undone:
     """Everything that a conversation ("conversation:7") wrote."""
     return Undone(conversation_ref, conversation_ref.replace(":", " "))
@@ -145,6 +151,8 @@ def _hindrance(
 ) -> str:
     """Why one field of one change is not taken back, or ""."""
     old, new = pair
+    if name == TAGS:
+        return "tags"
     refs = {change.source_ref, f"change:{change.pk}"}
     if change.source_kind == LOST:
         return "not_written"

@@ -12,6 +12,8 @@ from sync.models import WakeUp
 
 DRAIN = "crmsync.tasks.drain"
 LOST_AFTER = timedelta(minutes=2)
+# One row, or none before the first wake-up: whether a drain is queued that has not begun.
+ON_ITS_WAY = "SELECT pending FROM sync_wakeup WHERE id = 1"
 
 
 def wake() -> None:
@@ -48,7 +50,7 @@ def wake_again() -> None:
 def _on_its_way() -> bool:
     """Whether a drain is queued that has not begun, by the cheapest read there is: every event asks."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pending FROM sync_wakeup WHERE id = 1")
+        cursor.execute(ON_ITS_WAY)
         row = cursor.fetchone()
     return row is not None and bool(row[0])
 
@@ -61,7 +63,7 @@ def _held_back() -> bool:
     if connection.vendor != "postgresql":
         return True
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pending FROM sync_wakeup WHERE id = 1 FOR SHARE")
+        cursor.execute(f"{ON_ITS_WAY} FOR SHARE")
         row = cursor.fetchone()
     return row is not None and bool(row[0])
 

@@ -17,13 +17,14 @@ from contacts.changes import (
     change_contact,
     change_contacts,
     change_numbers,
+    change_tags,
     create_contact,
     create_contacts,
     find_by_number,
     find_or_create,
     lock_contacts,
 )
-from contacts.models import Contact, ContactAlias, ContactChange, ContactTouched, snapshot
+from contacts.models import Contact, ContactAlias, ContactChange, ContactTag, ContactTouched, snapshot
 from contacts.values import DoesNotFit
 from tests.contacts.conftest import make_fields
 
@@ -415,3 +416,34 @@ def test_of_two_who_expect_the_same_value_one_wins(
         assert sorted(map(str, in_threads(*[lambda index=index: step(index)] * 2))) == ["False", "True"]
     ada.refresh_from_db()
     assert ada.custom_fields["a_number"] == 25
+
+
+def test_tags_change_with_a_row_of_the_labels_and_no_row_when_nothing_changes(ada: Contact) -> None:
+    vip, gold = (ContactTag.objects.create(label=label) for label in ("VIP", "Gold"))
+    before = ContactChange.objects.count()
+    assert change_tags(ada, add=[vip, gold], source=PERSON)
+    assert not change_tags(ada, add=[gold], source=PERSON)
+    assert change_tags(ada, add=[gold], remove=[vip], source=CALL)
+    assert [row.diff for row in ContactChange.objects.order_by("pk")[before:]] == [
+        {"contact_tags": [None, "Gold, VIP"]},
+        {"contact_tags": ["Gold, VIP", "Gold"]},
+    ]
+    assert last_change().source_ref == "conversation:7"
+    assert set(ada.tags.all()) == {gold}
+
+
+def test_only_peoples_tags_count_as_modified_by_a_user(ada: Contact) -> None:
+    vip, gold = (ContactTag.objects.create(label=label) for label in ("VIP", "Gold"))
+    Contact.objects.update(user_modified_at=None)
+    change_tags(ada, add=[vip], source=CALL)
+    ada.refresh_from_db()
+    assert ada.user_modified_at is None
+    change_tags(ada, add=[gold], source=PERSON)
+    ada.refresh_from_db()
+    assert ada.user_modified_at is not None
+
+
+def test_a_contact_that_is_gone_gets_no_tags(ada: Contact) -> None:
+    Contact.objects.filter(pk=ada.pk).delete()
+    with pytest.raises(Contact.DoesNotExist):
+        change_tags(ada, add=[ContactTag.objects.create(label="VIP")], source=PERSON)

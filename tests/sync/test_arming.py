@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -9,8 +10,11 @@ from django.utils import timezone
 
 from contacts.changes import Source, create_contact
 from crmsync.tasks import sweep
-from integrations.models import Connection
+from integrations.connections import record_failure, set_credentials
+from integrations.models import Connection, ConnectionStatus
+from integrations.providers.errors import AuthError
 from sync.arming import approve_outbound, disarm, preview_outbound, remind
+from sync.breaker import approve_pushes
 from sync.links import want_record
 from sync.models import ExternalRecord, PendingPush, RecordState, SyncIssue
 from sync.push import push_some
@@ -191,3 +195,17 @@ def test_inbound_sync_needs_no_arming(unarmed: Connection, crm: LiveCrm, ada: st
     pull(unarmed)
     assert contact(ADA).value("plan") == "Enterprise"
     assert ExternalRecord.objects.get(external_id=ada).state == RecordState.LINKED
+
+
+@pytest.mark.parametrize("act", [approve_outbound, disarm, approve_pushes])
+def test_work_with_old_credentials_says_nothing_of_new_ones_after_an_approval(
+    unarmed: Connection, act: Callable[..., None]
+) -> None:
+    """An approval reads its own fields again: a refusal of the credentials replaced meanwhile stays with the old copy."""
+    at_work = Connection.objects.get(pk=unarmed.pk)
+    set_credentials(unarmed, {"key": "new"})
+    act(at_work, by="olga")
+    record_failure(at_work, AuthError("The CRM refuses the credentials."))
+    assert Connection.objects.get(pk=unarmed.pk).status == ConnectionStatus.NOT_CONNECTED
+    stored = Connection.objects.get(pk=unarmed.pk)
+    assert (at_work.armed_at, at_work.held_at) == (stored.armed_at, stored.held_at)

@@ -13,11 +13,12 @@ from contacts.changes import (
     change_contact,
     change_contacts,
     change_numbers,
+    change_tags,
     create_contact,
     create_contacts,
     lock_contacts,
 )
-from contacts.models import Contact, ContactAlias, ContactChange, CustomField
+from contacts.models import Contact, ContactAlias, ContactChange, ContactTag, CustomField
 from integrations.models import Connection
 from sync import undo as undoing
 from sync.models import SyncRun, UndoRequest
@@ -313,3 +314,13 @@ def test_an_undo_that_breaks_is_given_up_and_holds_back_no_other(
     undo_some()
     again.refresh_from_db()
     assert (again.state, again.attempts, contact().first_name) == (UndoRequest.State.DONE, 0, "Ada")
+
+
+def test_tags_are_told_as_not_taken_back(connection: Connection, linked: str) -> None:
+    change_tags(
+        contact(), add=[ContactTag.objects.create(label="VIP")], source=Source("person", "user:1", "olga")
+    )
+    row = ContactChange.objects.get(diff__has_key="contact_tags")
+    result = undo_change(row, "ada")
+    assert (result.restored, dict(result.skipped)) == (0, {"tags": 1})
+    assert contact().tags.count() == 1
