@@ -12,13 +12,17 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from activity.signatures import forget_keys
-from integrations.secrets import EncryptedJSONField
+from integrations.secrets import EncryptedJSONField, WrongKey, decrypt
+
+log = structlog.get_logger(__name__)
 
 PREFIX_LENGTH = 12
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -69,6 +73,15 @@ class ApiKey(models.Model):
     secret = EncryptedJSONField(default=str, blank=True, editable=False)
     scopes = models.JSONField(default=list, validators=[check_scopes])
     expires_at = models.DateTimeField(null=True, blank=True)
+    rate = models.PositiveIntegerField(
+        "requests a minute",
+        null=True,
+        blank=True,
+        help_text="The most requests a minute. Empty: what CRMSYNC_API_RATE says; 0: no limit.",
+    )
+    free_at = models.FloatField(
+        default=0, editable=False, help_text="Until when requests are taken, in seconds since 1970."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -119,11 +132,12 @@ def issue_key(
     scopes: Iterable[str] | None = None,
     webhook: bool = False,
     expires_at: datetime | None = None,
+    rate: int | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key; returns its row and its secret, which cannot be read again.
 
-    `scopes` None gives every scope; `events` only with `webhook`, since only such a key can sign. Raises
-    ValidationError for a blank name or an unknown scope.
+    `scopes` None gives every scope; `events` only with `webhook`, since only such a key can sign. `rate`:
+    requests a minute, None for the setting's. Raises ValidationError for a blank name or an unknown scope.
     """
     everything = [scope for scope in Scope.values if webhook or scope != Scope.EVENTS]
     secret = "key_" + secrets.token_hex(20)
@@ -135,6 +149,7 @@ def issue_key(
         secret=secret if webhook else "",
         scopes=everything if scopes is None else list(dict.fromkeys(scopes)),
         expires_at=expires_at,
+        rate=rate,
     )
     key.full_clean()
     key.save()
@@ -150,6 +165,14 @@ def find_key(secret: str) -> ApiKey | None:
 
 
 def webhook_secrets() -> Iterator[str]:
-    """The secrets that may sign incoming events now, newest first (a rotated-in key is the likely one)."""
-    keys = ApiKey.objects.usable().filter(webhook=True).order_by("-id")
-    yield from (key.secret for key in keys if key.may(Scope.EVENTS))
+    """The secrets that may sign incoming events now, newest first (a rotated-in key is the likely one).
+
+    A key that cannot be decrypted is left out and said in the log: the others go on signing.
+    """
+    signing = ApiKey.objects.usable().filter(webhook=True).defer("secret")
+    for key in signing.annotate(sealed=Cast("secret", models.TextField())).order_by("-id"):
+        if key.may(Scope.EVENTS):
+            try:
+                yield decrypt(key.sealed)
+            except WrongKey as problem:
+                log.error("signing_key_unreadable", key=key.pk, problem=str(problem))

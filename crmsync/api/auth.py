@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -36,12 +36,26 @@ class BearerAuthentication(BaseAuthentication):
 
 
 class HasScope(BasePermission):
-    """Lets a key through that has one of the view's `scopes`."""
+    """Lets a key through that has one of the view's `scopes`, and each of what it needs `also`."""
 
     message = "This API key lacks the scope for the call."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Whether the calling key may use the view."""
-        needed: tuple[Scope, ...] = getattr(view, "scopes", ())
+        either: tuple[Scope, ...] = getattr(view, "scopes", ())
+        if request.method == "POST":
+            either = getattr(view, "scopes_to_post", ()) or either
+        each: tuple[Scope, ...] = getattr(view, "also", ())
+        if not isinstance(request.auth, ApiKey):
+            return False
+        needed = next(
+            (wanted for wanted in (either, *((one,) for one in each)) if not request.auth.may(*wanted)), ()
+        )
         self.message = f"This API key lacks the scope {' or '.join(needed)}."
-        return isinstance(request.auth, ApiKey) and request.auth.may(*needed)
+        return not needed and bool(either)
+
+
+def need(key: ApiKey, *scopes: Scope) -> None:
+    """Raise PermissionDenied unless the key has one of the scopes; for calls whose need depends on what is asked."""
+    if not key.may(*scopes):
+        raise PermissionDenied(f"This API key lacks the scope {' or '.join(scopes)}.")

@@ -14,7 +14,18 @@ from activity import backfill
 from activity.memory import FIELD as MEMORY
 from activity.models import Backfill
 from contacts.models import field_specs
-from crmsync.api.base import ApiView, Shape, Text, Truth, caller, documented, epoch_ms, read, without_blanks
+from crmsync.api.base import (
+    ApiView,
+    Choice,
+    Shape,
+    Text,
+    Truth,
+    caller,
+    documented,
+    epoch_ms,
+    read,
+    without_blanks,
+)
 from crmsync.api.errors import NotHere, Refused, invalid
 from crmsync.api.jobs import JobShape
 from crmsync.api_keys import Scope
@@ -92,7 +103,7 @@ class BackfillAnswer(serializers.Serializer):
     """A backfill, or the preview of one."""
 
     id = serializers.IntegerField(required=False)
-    state = serializers.ChoiceField([*Backfill.State.values, "preview"])
+    state = Choice([*Backfill.State.values, "preview"])
     contacts = serializers.IntegerField(help_text="In all.")
     done = serializers.IntegerField(required=False)
     changed = serializers.IntegerField()
@@ -112,7 +123,9 @@ class BackfillContactAnalysisData(ApiView):
 
     scopes = (Scope.RUN_JOBS,)
 
-    @documented("backfill_contact_analysis_data", "contact", body=BackfillShape, answer=JobShape)
+    @documented(
+        "backfill_contact_analysis_data", "contact", body=BackfillShape, answer=JobShape, creates=True
+    )
     def post(self, request: Request) -> Response:
         """Apply the mappings of some contact fields, or the memory, to stored conversations again. One at a time."""
         return Response(job_document(_start(request, read(BackfillShape, request.data))))
@@ -135,7 +148,14 @@ class Backfills(ApiView):
 
     scopes = (Scope.RUN_JOBS,)
 
-    @documented("post_backfill", "backfill", body=BackfillRequestShape, answer=BackfillAnswer, status=201)
+    @documented(
+        "post_backfill",
+        "backfill",
+        body=BackfillRequestShape,
+        answer=BackfillAnswer,
+        status=201,
+        creates=True,
+    )
     def post(self, request: Request) -> Response:
         """Start a backfill, or with preview: true only read what it would do."""
         body = read(BackfillRequestShape, request.data)

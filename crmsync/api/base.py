@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
+import structlog
 from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
@@ -22,8 +24,11 @@ from rest_framework.views import APIView
 from contacts.changes import Source
 from crmsync.api.auth import BearerAuthentication, HasScope
 from crmsync.api.errors import error_response
+from crmsync.api.repeats import HEADER, once
+from crmsync.api.throttle import PerKey
 from crmsync.api_keys import ApiKey, Scope
 
+log = structlog.get_logger(__name__)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_WHOLE = 2**53  # beyond it JSON numbers lose digits
 
@@ -67,6 +72,17 @@ def only(value: str) -> Text:
     schema = {"type": "string", "enum": [value]}
     field: type[Text] = extend_schema_field(schema)(type("Only", (Text,), {}))
     return field()
+
+
+class Choice(serializers.ChoiceField):
+    """One of a few texts; a refusal names them."""
+
+    default_error_messages: ClassVar = {"invalid_choice": "{input} is not known here; known are: {known}."}
+
+    def fail(self, key: str, **kwargs: Any) -> NoReturn:
+        """Refuse, with the texts that would do."""
+        given = kwargs.pop("input", "")
+        super().fail(key, input=f"“{str(given)[:100]}”", known=", ".join(map(str, self.choices)), **kwargs)
 
 
 class Truth(serializers.BooleanField):
@@ -141,14 +157,26 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {"type": "http", "scheme": "bearer", "description": "A key made by manage.py create_api_key."}
 
 
+class AlwaysJson(DefaultContentNegotiation):
+    """Answers do not depend on what a client says it accepts: errors least of all."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:  # noqa: ARG002
+        """The only renderer there is."""
+        return renderers[0], renderers[0].media_type
+
+
 class ApiView(APIView):
-    """A call: Bearer key with one of `scopes`, JSON in and out, errors in the one shape, nothing cached."""
+    """A call: Bearer key with one of `scopes` and with `also`, JSON in and out, errors in the one shape, nothing cached."""
 
     authentication_classes = [BearerAuthentication]
     permission_classes = [HasScope]
+    throttle_classes = [PerKey]
     parser_classes = [StrictJSONParser]
     renderer_classes = [JSONRenderer]
+    content_negotiation_class = AlwaysJson
     scopes: tuple[Scope, ...] = ()
+    scopes_to_post: tuple[Scope, ...] = ()  # instead of `scopes`, where a POST needs others
+    also: tuple[Scope, ...] = ()
 
     def get_exception_handler(self) -> Callable[..., Response]:
         """Errors take our shape."""
@@ -159,6 +187,14 @@ class ApiView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers["Cache-Control"] = "no-store"
         return response
+
+
+# Calls of the contract that lie outside of what this server does.
+_NOT_OFFERED = {
+    "get-app-tool-schema": "this server keeps CRMs in step and offers no tools to agents.",
+    "connect-app": "give the credentials with create-app or update-app; no provider here signs in by a redirect.",
+    "list-app-templates": "the providers are salesforce and hubspot, of the type crm.",
+}
 
 
 class NoSuchCall(ApiView):
@@ -175,7 +211,9 @@ class NoSuchCall(ApiView):
 
     def http_method_not_allowed(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> Any:
         """404 in the one shape."""
-        raise NotFound(f"There is no call {request.method} {request.path}; /api/docs/ lists the calls.")
+        name = request.path.removeprefix("/api/").partition("/")[0]
+        why = _NOT_OFFERED.get(name, "/api/docs/ lists the calls.")
+        raise NotFound(f"There is no call {request.method} {request.path}; {why}")
 
 
 def read(shape: type[Shape], data: Any) -> dict[str, Any]:
@@ -200,6 +238,11 @@ def source_of(request: Request, *, may_clear_opt_out: bool = False) -> Source:
     return Source(kind="api_key", ref=key.ref, label=key.name, may_clear_opt_out=may_clear_opt_out)
 
 
+def note(request: Request, event: str, **what: Any) -> None:
+    """Tell the log which key changed the setup; a contact's own history tells who changed the contact."""
+    log.info(event, key=caller(request).ref, name=caller(request).name, **what)
+
+
 def epoch_ms(at: datetime) -> int:
     """A moment as the API writes it: milliseconds since 1970, rounded down."""
     return (at - EPOCH) // timedelta(milliseconds=1)
@@ -219,17 +262,40 @@ def documented(
     query: Any = None,
     status: int = 200,
     paths: Iterable[tuple[str, str]] = (),
+    creates: bool = False,
+    media: str = "application/json",
 ) -> Callable[[Any], Any]:
-    """Describe a call for the OpenAPI document, with the errors every call may give."""
+    """Describe a call for the OpenAPI document, with the errors every call may give.
+
+    `creates`: the call makes something new, honours Idempotency-Key, and so may wait for no network (see repeats.once).
+    `media`: what a good answer is; errors are JSON in any case.
+    """
     parameters = [OpenApiParameter(name, str, "path", description=words) for name, words in paths]
-    errors = (400, 401, 403, 422) if body or query or parameters else (400, 401, 403)
-    return extend_schema(
+    errors = [400, 401, 403, 429]
+    errors += [422] if body or query or parameters or creates else []
+    errors += [404] if parameters else []  # an id with a slash in it is another address
+    errors += [415] if body else []
+    errors += [409] if creates else []
+    described = extend_schema(
         operation_id=operation,
         tags=[tag],
         request=body,
-        parameters=[*parameters, *([query] if query else [])],
-        responses={status: answer, **dict.fromkeys(errors, ErrorShape)},
+        parameters=[*parameters, *([query] if query else []), *([_REPEATS] if creates else [])],
+        responses={
+            (status, media): answer,
+            **{(one, "application/json"): ErrorShape for one in sorted(errors)},
+        },
     )
+    return lambda call: described(once(call) if creates else call)
+
+
+_REPEATS = OpenApiParameter(
+    HEADER,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "header",
+    description="A text of your own for this one request. Sent again with it, the request does nothing again and gets "
+    "the same answer, for 24 hours.",
+)
 
 
 def compact_json(value: Any) -> bytes:

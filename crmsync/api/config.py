@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contacts.models import ContactTag, CustomField
-from crmsync.api.base import ApiView, Shape, Text, documented, read
+from crmsync.api.base import ApiView, Shape, Text, documented, note, read
 from crmsync.api.config_shapes import (
     ConfigShape,
     ConfigUpdateShape,
@@ -66,6 +66,7 @@ class UpdateCrmConfig(ApiView):
                     store(body[key])
             if "custom_fields" in body:
                 _remove_fields(body["custom_fields"])
+        note(request, "config_changed", parts=sorted(body))
         return Response(config_document())
 
 

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from contacts.models import ContactTag, CustomField
 from contacts.values import FieldType
-from crmsync.api.base import Shape, Text, epoch_ms, without_blanks
+from crmsync.api.base import Choice, Shape, Text, epoch_ms, without_blanks
 from crmsync.organisation import DEFAULT_MEMORY_PROMPT, Organisation, linked_connection
 from integrations.providers.base import ExternalField
 from mappings.models import AnalysisMapping, UpdateMode
@@ -22,7 +22,7 @@ class FieldShape(Shape):
     """A custom field."""
 
     name = Text(max_length=63, help_text="snake_case; fixed once the field exists.")
-    type = serializers.ChoiceField(FIELD_TYPES, help_text="Fixed once the field exists.")
+    type = Choice(FIELD_TYPES, help_text="Fixed once the field exists.")
     label = Text(required=False, allow_blank=True, max_length=120)  # type: ignore[assignment]
     description = Text(required=False, allow_blank=True, max_length=5000, help_text="A merge follows it.")
     options = serializers.ListField(
@@ -38,7 +38,7 @@ class AnalysisMappingShape(Shape):
 
     analysis_data_name = Text(max_length=255)
     field_name = Text(max_length=63, help_text="Built-in or custom; never phone_number.")  # type: ignore[assignment]
-    update_mode = serializers.ChoiceField(UpdateMode.values, help_text="merge is for string fields only.")
+    update_mode = Choice(UpdateMode.values, help_text="merge is for string fields only.")
 
 
 class ConfigTagShape(Shape):
@@ -80,7 +80,7 @@ class FieldAnswer(serializers.Serializer):
     """A field."""
 
     name = serializers.CharField()
-    type = serializers.ChoiceField(FIELD_TYPES)
+    type = Choice(FIELD_TYPES)
     label = serializers.CharField(required=False)  # type: ignore[assignment]
     description = serializers.CharField(required=False)
     options = serializers.ListField(child=serializers.CharField(), required=False)
@@ -91,7 +91,7 @@ class AnalysisMappingAnswer(serializers.Serializer):
 
     analysis_data_name = serializers.CharField()
     field_name = serializers.CharField()  # type: ignore[assignment]
-    update_mode = serializers.ChoiceField(UpdateMode.values)
+    update_mode = Choice(UpdateMode.values)
 
 
 class ConfigTagAnswer(serializers.Serializer):

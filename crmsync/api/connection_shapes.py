@@ -9,7 +9,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from crmsync.api.base import Shape, Text, Truth, epoch_ms, only, without_blanks
+from crmsync.api.base import Choice, Shape, Text, Truth, epoch_ms, only, without_blanks
 from crmsync.api.contact_shapes import AnyObject
 from crmsync.api.errors import invalid
 from crmsync.organisation import Organisation
@@ -134,7 +134,7 @@ class AppUpdateShape(Shape):
 class AppCreateShape(AppUpdateShape):
     """A new app."""
 
-    provider = serializers.ChoiceField(sorted(PROVIDERS))
+    provider = Choice(sorted(PROVIDERS))
     type = only("crm")
 
     def validate_type(self, value: str) -> str:
@@ -167,13 +167,13 @@ class AppShape(serializers.Serializer):
 
     app_id = serializers.CharField(help_text='"app_" and 24 hex digits.')
     org_id = serializers.CharField()
-    provider = serializers.ChoiceField(sorted(PROVIDERS))
+    provider = Choice(sorted(PROVIDERS))
     type = only("crm")
     created_timestamp = serializers.IntegerField(help_text="Epoch milliseconds.")
     user_modified_timestamp = serializers.IntegerField(help_text="Epoch milliseconds.")
     name = serializers.CharField()
     auth_config = AuthAnswer(required=False)
-    connection_status = serializers.ChoiceField(ConnectionStatus.values)
+    connection_status = Choice(ConnectionStatus.values)
     crm_config = AppCrmAnswer()
     tenant_url = serializers.CharField(required=False)
 

@@ -17,7 +17,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from crmsync.api.base import ApiView, QueryWhole, Shape, Text, documented, read
+from crmsync.api.base import ApiView, Choice, QueryWhole, Shape, Text, documented, note, read
 from crmsync.api.connection_shapes import (
     AppCreateShape,
     AppShape,
@@ -48,10 +48,10 @@ class AppListQuery(Shape):
         required=False, min_value=1, help_text=f"{DEFAULT_LIMIT} by default; more than {MOST} means {MOST}."
     )
     pagination_key = Text(required=False, max_length=500)
-    sort_order = serializers.ChoiceField(
+    sort_order = Choice(
         ["ascending", "descending"], required=False, help_text="By creation; descending by default."
     )
-    privacy_scope = serializers.ChoiceField(
+    privacy_scope = Choice(
         ["standard", "pci"], required=False, help_text="All apps here are standard: pci lists none."
     )
 
@@ -61,13 +61,13 @@ class AppUsageQuery(Shape):
 
     limit = QueryWhole(required=False, min_value=1)
     pagination_key = Text(required=False, max_length=500)
-    sort_order = serializers.ChoiceField(["ascending", "descending"], required=False)
+    sort_order = Choice(["ascending", "descending"], required=False)
 
 
 class AppDeleteQuery(Shape):
     """How to delete."""
 
-    force_delete = serializers.ChoiceField(
+    force_delete = Choice(
         ["true", "false"], required=False, help_text="Accepted; nothing here can hold an app back."
     )
 
@@ -98,7 +98,7 @@ class CreateApp(ApiView):
 
     scopes = (Scope.CONFIGURE,)
 
-    @documented("create_app", "app", body=AppCreateShape, answer=AppShape, status=201)
+    @documented("create_app", "app", body=AppCreateShape, answer=AppShape, status=201, creates=True)
     def post(self, request: Request) -> Response:
         """Create an app. Without inbound mappings it gets the one of the phone number."""
         body = read(AppCreateShape, request.data)
@@ -122,6 +122,7 @@ class CreateApp(ApiView):
             _describe(connection, body)
             set_credentials(connection, credentials)
             _configure(connection, crm)
+        note(request, "app_created", app=connection.public_id)
         return Response(app_documents([connection])[0], 201)
 
 
@@ -156,6 +157,7 @@ class UpdateApp(ApiView):
             else:
                 connection.save(update_fields=["name", "tenant_url", "updated_at"])
             _configure(connection, body.get("crm_config", {}))
+        note(request, "app_changed", app=app_id, parts=sorted(body))
         return Response(app_documents([find_app(app_id)])[0])
 
 
@@ -197,6 +199,7 @@ class DeleteApp(ApiView):
         """Delete an app with its mappings and links; contacts and their history stay."""
         read(AppDeleteQuery, request.query_params)
         find_app(app_id).delete()
+        note(request, "app_deleted", app=app_id)
         return Response(status=204)
 
 

@@ -6,17 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contacts import phone
-from contacts.changes import PhoneTaken, Source, Written, change_contact, create_contact
+from contacts.changes import PhoneTaken, Source, Written, change_contact, change_tags, create_contact
 from contacts.models import Contact, ContactTag
 from contacts.values import DoesNotFit
 from crmsync.api.base import ApiView, Shape, Text, Whole, caller, documented, read, source_of
@@ -31,12 +29,11 @@ from crmsync.api.contact_shapes import (
     wanted_values,
 )
 from crmsync.api.errors import NotHere, Refused, invalid
-from crmsync.api.paging import DEFAULT_LIMIT, MOST, Wanted, page
+from crmsync.api.paging import COUNTED, DEFAULT_LIMIT, MOST, Wanted, page, total
 from crmsync.api_keys import Scope
-from sync.models import ExternalRecord, RecordState
+from sync.deletion import StillLinked, delete_contact
 from sync.wake import wake
 
-log = structlog.get_logger(__name__)
 _CONTACT_ID = re.compile(r"contact_[0-9a-f]{24}")
 BY_ID = [("contact_id", "The contact.")]
 
@@ -68,7 +65,9 @@ class ContactPageShape(serializers.Serializer):
     items = ContactShape(many=True)
     has_more = serializers.BooleanField()
     pagination_key = serializers.CharField(required=False)
-    total = serializers.IntegerField(help_text="How many contacts match in all.")
+    total = serializers.IntegerField(
+        help_text=f"How many contacts match in all; beyond {COUNTED:,} it may be an estimate."
+    )
 
 
 class CreateContact(ApiView):
@@ -76,16 +75,18 @@ class CreateContact(ApiView):
 
     scopes = (Scope.WRITE_CONTACTS,)
 
-    @documented("create_contact", "contact", body=ContactCreateShape, answer=ContactShape, status=201)
+    @documented(
+        "create_contact", "contact", body=ContactCreateShape, answer=ContactShape, status=201, creates=True
+    )
     def post(self, request: Request) -> Response:
         """Create a contact. A number that another contact has is refused."""
         body = read(ContactCreateShape, request.data)
         number, values = read_number(body["phone_number"]), wanted_values(body)
-        tags = wanted_tags(body.get("contact_tag_ids", []))
+        tags, source = wanted_tags(body.get("contact_tag_ids", [])), source_of(request)
         try:
             with transaction.atomic():
-                contact = create_contact(number, values, source=source_of(request), strict=True).contact
-                contact.tags.set(tags)
+                contact = create_contact(number, values, source=source, strict=True).contact
+                change_tags(contact, add=tags, source=source)
         except PhoneTaken as taken:
             raise invalid("phone_number", str(taken), "phone_taken") from None
         wake()
@@ -110,7 +111,7 @@ class UpdateContact(ApiView):
         with transaction.atomic():
             written = _change(contact, values, source)
             if tags is not None:
-                _tag(written.contact, tags)
+                _tag(written.contact, tags, source)
         if written.changed:
             wake()
         return Response(contact_documents([find_contact(contact_id)])[0])
@@ -128,15 +129,10 @@ def _change(contact: Contact, values: dict[str, Any], source: Source) -> Written
     return written
 
 
-def _tag(contact: Contact, tags: list[ContactTag]) -> None:
+def _tag(contact: Contact, tags: list[ContactTag], source: Source) -> None:
     """Replace the tags that clients see; those the config no longer lists stay."""
-    before = set(contact.tags.filter(listed=True))
-    if before == set(tags):
-        return
-    contact.tags.remove(*(before - set(tags)))
-    contact.tags.add(*tags)
-    now = timezone.now()
-    Contact.objects.filter(pk=contact.pk).update(user_modified_at=now, updated_at=now)
+    seen = set(contact.tags.filter(listed=True))
+    change_tags(contact, add=set(tags) - seen, remove=seen - set(tags), source=source)
 
 
 class GetContact(ApiView):
@@ -177,20 +173,14 @@ class DeleteContact(ApiView):
     @documented("delete_contact", "contact", answer=None, status=204, paths=BY_ID)
     def delete(self, request: Request, contact_id: str) -> Response:
         """Delete a contact and its history. Refused while a CRM that syncs has its record: it would come back."""
-        contact = find_contact(contact_id)
-        with transaction.atomic():
-            links = ExternalRecord.objects.filter(contact=contact)
-            syncing = links.filter(
-                connection__enabled=True, state__in=[RecordState.LINKED, RecordState.CREATING]
-            ).select_related("connection")
-            if link := syncing.first():
-                raise Refused(
-                    f"The contact is linked to a record in {link.connection}, which would bring it back at the next "
-                    "sync. Unlink the app first (app_id: null), or delete the record in the CRM."
-                )
-            links.delete()
-            contact.delete()
-        log.info("contact_deleted", contact=contact_id, key=caller(request).ref)
+        try:
+            delete_contact(find_contact(contact_id).pk, by=caller(request).ref)
+        except StillLinked as linked:
+            raise Refused(
+                f"{linked} Unlink the app first (app_id: null), or delete the record in the CRM."
+            ) from None
+        except Contact.DoesNotExist:
+            raise NotHere from None
         return Response(status=204)
 
 
@@ -215,7 +205,7 @@ class ListContacts(ApiView):
             body.get("skip", 0),
         )
         found = page(rows, wanted, by="created_at", documents=contact_documents)
-        return Response(found | {"total": rows.count()})
+        return Response(found | {"total": total(rows, by="created_at")})
 
 
 def find_contact(contact_id: str) -> Contact:

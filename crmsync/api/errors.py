@@ -1,7 +1,8 @@
 """One error shape for every call: `{"status": "error", "message": …}`, and for a bad request also `errors` by field.
 
-400 the request breaks a rule · 401 no valid key · 403 the key lacks a scope · 404 no such call · 405 wrong method ·
-415 not JSON · 422 nothing with this id. Never 409: client libraries repeat it silently.
+400 the request breaks a rule · 401 no valid key · 403 the key lacks a scope · 404 no such call · 405 wrong method · 409 the
+first request with this Idempotency-Key is under way · 415 not JSON · 422 nothing with this id, or another body with a known
+Idempotency-Key · 429 too many requests. 409 means "again in a moment" only: client libraries repeat it silently.
 """
 
 from __future__ import annotations

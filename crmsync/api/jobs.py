@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from crmsync.api.base import ApiView, caller, documented, epoch_ms, without_blanks
+from crmsync.api.base import ApiView, Choice, caller, documented, epoch_ms, without_blanks
 from crmsync.api.errors import Refused
 from crmsync.api_keys import Scope
 from integrations.models import Connection
@@ -22,13 +22,13 @@ from sync.runs import RunOpen, request_run
 class JobShape(serializers.Serializer):
     """Where the sync stands: what runs now, or with `idle` what the last one did."""
 
-    status = serializers.ChoiceField(["queued", "running", "idle"])
+    status = Choice(["queued", "running", "idle"])
     succeeded = serializers.IntegerField(required=False, help_text="Records processed so far.")
     failed = serializers.IntegerField(
         required=False, help_text="Records skipped so far, such as those without a phone."
     )
     start_timestamp = serializers.IntegerField(required=False, help_text="Epoch milliseconds.")
-    triggered_by = serializers.ChoiceField(["manual", "cron"], required=False)
+    triggered_by = Choice(["manual", "cron"], required=False)
 
 
 class RunSyncJob(ApiView):
@@ -36,7 +36,7 @@ class RunSyncJob(ApiView):
 
     scopes = (Scope.RUN_JOBS,)
 
-    @documented("run_sync_job", "crm", answer=JobShape)
+    @documented("run_sync_job", "crm", answer=JobShape, creates=True)
     def post(self, request: Request) -> Response:
         """Start a sync that re-reads everything from every connected CRM. Refused (400) while one runs."""
         with transaction.atomic():

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
-from crmsync.api import backfills, config, connections, contacts, conversations, jobs
+from crmsync.api import backfills, config, connections, contacts, conversations, imports, jobs
 from crmsync.api.base import NoSuchCall
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -21,6 +21,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("backfill-contact-analysis-data", backfills.BackfillContactAnalysisData.as_view()),
     path("get-backfill-contact-job-status", backfills.GetBackfillContactJobStatus.as_view()),
     path("list-contact-conversations/<str:contact_id>", conversations.ListContactConversations.as_view()),
+    path("upload-contact-import-file", imports.UploadContactImportFile.as_view()),
+    path("create-contact-import", imports.CreateContactImport.as_view()),
+    path("get-contact-import", imports.GetContactImport.as_view()),
     path("create-app", connections.CreateApp.as_view()),
     path("update-app/<str:app_id>", connections.UpdateApp.as_view()),
     path("get-app/<str:app_id>", connections.GetApp.as_view()),
@@ -35,5 +38,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
         SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html"),
         name="api-docs",
     ),
-    re_path(r"^.*$", NoSuchCall.as_view()),
+    re_path(r"^[\s\S]*$", NoSuchCall.as_view()),
 ]

@@ -89,9 +89,17 @@ def test_an_unknown_call_is_a_404_in_the_one_shape():
         assert "/api/docs/" in response.json()["message"]
 
 
-def test_calls_that_are_not_offered_are_absent():
-    for path in ("upload-contact-import-file", "create-contact-import"):
-        assert client_with().post(f"/api/{path}", {}).status_code == 404
+def test_an_address_with_a_line_break_in_it_is_a_404_in_the_one_shape():
+    response = Client().get("/api/v1/merge-reviews/%0A/accept/")
+    assert (response.status_code, response.json()["status"]) == (404, "error")
+
+
+@pytest.mark.parametrize(("accept", "query"), [("text/html", ""), ("image/png", "?format=api"), ("x", "")])
+def test_answers_are_json_whatever_a_client_says_it_accepts(accept, query):
+    answer = client_with().get(f"/api/get-sync-job-status{query}", headers={"Accept": accept})
+    assert (answer.status_code, answer.json()) == (200, {"status": "idle"})
+    refused = client_with().get(f"/api/v1/imports/import_x/rejected.csv{query}", headers={"Accept": accept})
+    assert (refused.status_code, refused.headers["Content-Type"]) == (422, "application/json")
 
 
 def test_a_wrong_method_is_a_405_in_the_one_shape():

@@ -4,6 +4,7 @@ import pytest
 
 from contacts.changes import Source, change_contact, create_contact
 from contacts.models import ContactTag, CustomField
+from crmsync.api_keys import ApiKey
 from crmsync.organisation import DEFAULT_MEMORY_PROMPT
 from integrations.models import Connection
 from mappings.models import AnalysisMapping, OutboundMapping
@@ -251,3 +252,18 @@ def test_values_of_a_removed_field_are_not_shown(api):
     assert api.get(shown).json()["custom_fields"] == {"notes": "likes tea"}
     update(api, custom_fields=[])
     assert api.get(shown).json()["custom_fields"] == {}
+
+
+def test_the_log_tells_which_key_changed_the_setup_and_no_value_of_it(api, caplog):
+    app = api.post("/api/create-app", {"provider": "hubspot", "type": "crm", "name": "Acme"}).json()
+    api.patch(
+        f"/api/update-app/{app['app_id']}", {"auth_config": {"type": "api_key", "api_key": "pat-secret"}}
+    )
+    api.post("/api/update-crm-config", {"contact_memory_update_prompt": "Short."})
+    api.delete(f"/api/delete-app/{app['app_id']}")
+    key = ApiKey.objects.get()
+    for event in ("app_created", "app_changed", "config_changed", "app_deleted"):
+        assert event in caplog.text
+    assert caplog.text.count(f"'key': '{key.ref}'") == 4
+    assert "pat-secret" not in caplog.text
+    assert "Short." not in caplog.text

@@ -7,6 +7,7 @@ import pytest
 from activity.models import Conversation
 from contacts.changes import Source, change_contact, create_contact
 from contacts.models import Contact, ContactChange, ContactTag, CustomField
+from crmsync.api_keys import ApiKey
 from integrations.models import Connection
 from sync.models import ExternalRecord, RecordState
 from tests.crmsync.api_client import client_with, problems
@@ -165,6 +166,28 @@ def test_the_phone_number_cannot_be_changed(api):
     assert problems(response) == {"phone_number": "phone_fixed"}
 
 
+def test_every_write_of_a_key_is_in_the_history_under_its_name(api):
+    ContactTag.objects.create(id="a" * 32, label="VIP")
+    ContactTag.objects.create(id="b" * 32, label="Gold")
+    made = create(api, contact_tag_ids=["a" * 32])
+    path = f"/api/update-contact/{made['contact_id']}"
+    api.patch(path, {"contact_tag_ids": ["b" * 32], "last_name": "L"})
+    api.patch(path, {"contact_tag_ids": ["b" * 32]})
+    api.patch(path, {"contact_tag_ids": []})
+    key = ApiKey.objects.get()
+    rows = list(ContactChange.objects.order_by("pk"))
+    assert {(row.source_kind, row.source_ref, row.source_label) for row in rows} == {
+        ("api_key", f"key:{key.pk}", key.name)
+    }
+    assert rows[0].created
+    assert [row.diff for row in rows[1:]] == [
+        {"contact_tags": [None, "VIP"]},
+        {"last_name": [None, "L"]},
+        {"contact_tags": ["VIP", "Gold"]},
+        {"contact_tags": ["Gold", None]},
+    ]
+
+
 def test_tags_are_replaced_as_a_set(api):
     for tag_id in ("a", "b", "c"):
         ContactTag.objects.create(id=tag_id * 32, label=tag_id)
@@ -248,7 +271,8 @@ def test_a_contact_is_deleted_unless_a_syncing_crm_has_its_record(api):
     gone = api.delete(f"/api/delete-contact/{made['contact_id']}")
     assert (gone.status_code, gone.content) == (204, b"")
     assert not Contact.objects.exists()
-    assert not ExternalRecord.objects.exists()
+    tombstone = ExternalRecord.objects.get()
+    assert (tombstone.contact, tombstone.state, tombstone.reason) == (None, "gone", "deleted_here")
 
 
 def conversation(contact, key, minutes, **more):

@@ -23,7 +23,7 @@ def document(tmp_path_factory):
 
 def test_the_document_is_valid_without_a_warning_and_holds_every_call(document):
     own = {f"v1/{route.pattern}" for route in own_urlpatterns}
-    routes = {str(route.pattern) for route in urlpatterns} - {"schema/", "docs/", "v1/", r"^.*$"}
+    routes = {str(route.pattern) for route in urlpatterns} - {"schema/", "docs/", "v1/", r"^[\s\S]*$"}
     routes = {re.sub(r"<\w+:(\w+)>", r"{\1}", route) for route in routes | own}
     calls = {path.removeprefix("/api/") for path in document["paths"]}
     assert calls == routes
@@ -40,9 +40,8 @@ def test_every_call_tells_its_key_its_errors_and_its_answer(document):
             or operation["responses"].get("202")
             or operation["responses"]["204"]
         )
-        assert (
-            operation["operationId"].startswith("delete_")
-            or "schema" in answer["content"]["application/json"]
+        assert operation["operationId"].startswith("delete_") or "schema" in (
+            answer["content"].get("application/json") or answer["content"]["text/csv"]
         )
         assert operation["description"]
     assert len({operation["operationId"] for operation in operations}) == len(operations)

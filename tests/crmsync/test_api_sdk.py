@@ -4,6 +4,7 @@ Answers are validated strictly against the client's own models, and hold no key 
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from retell import Retell
 
 from crmsync.api_keys import issue_key
+from sync.import_work import import_some
 from sync.models import SyncRun
 from sync.pull import run_now
 
@@ -147,5 +149,88 @@ def test_errors_arrive_as_the_clients_own(client, live_server):
         pytest.raises(retell.AuthenticationError),
     ):
         stranger.crm.get_config()
-    with pytest.raises(retell.NotFoundError):
-        client.contact.get_import()
+
+
+def test_a_file_of_contacts_is_uploaded_imported_and_watched(client):
+    configure(client)
+    file = b"Phone,Plan\n(415) 555-0100,pro\n12,free\n"
+    uploaded = known(client.contact.upload_import_file(file=("people.csv", file)))
+    assert uploaded.file_name == "people.csv"
+    assert known(client.contact.get_import()).status == "idle"
+    started = known(
+        client.contact.create_import(
+            upload_id=uploaded.upload_id,
+            column_mapping=[
+                {"external_field_name": "Phone", "field_name": "phone_number"},
+                {"external_field_name": "Plan", "field_name": "plan"},
+            ],
+            contact_tags=["VIP", "Fair"],
+            default_country="US",
+        )
+    )
+    assert (started.status, started.triggered_by) == ("queued", "manual")
+    with pytest.raises(retell.BadRequestError, match="queued already"):
+        client.contact.create_import(
+            upload_id=uploaded.upload_id,
+            column_mapping=[{"external_field_name": "Phone", "field_name": "phone_number"}],
+        )
+    while import_some():
+        pass
+    ended = known(client.contact.get_import())
+    assert (ended.status, ended.succeeded, ended.failed) == ("idle", 1, 1)
+    made = known(client.contact.get_by_phone(ADA))
+    assert (made.custom_fields, sorted(tag.label for tag in made.contact_tags)) == (
+        {"plan": "pro"},
+        ["Fair", "VIP"],
+    )
+    assert {"VIP", "Fair"} == {tag.label for tag in known(client.crm.get_config()).contact_tags}
+
+
+def test_a_backfill_is_started_and_watched(client):
+    configure(client)
+    assert known(client.contact.get_backfill_job_status()).status == "idle"
+    started = known(client.contact.backfill_analysis_data(backfill_attributes=["interests"]))
+    assert started.status == "queued"
+    assert known(client.contact.get_backfill_job_status()).triggered_by == "manual"
+    with pytest.raises(retell.BadRequestError, match="running already"):
+        client.contact.backfill_analysis_data(
+            backfill_attributes=["interests"],
+            backfill_call_filter={
+                "agent": [{"agent_id": "agent_1", "version": [1]}],
+                "start_timestamp": {"type": "range", "op": "bt", "value": [0, 1]},
+            },
+        )
+
+
+def test_what_agents_could_do_with_an_app_is_refused_with_the_reason(client):
+    app = client.app.create(provider="hubspot", type="crm")
+    with pytest.raises(retell.NotFoundError, match="no tools to agents"):
+        client.app.get_tool_schema(app.app_id, app_tool_template_name="create_contact")
+    for wrong in (
+        {"provider": "google_calendar", "type": "calendar"},
+        {"provider": "hubspot", "type": "calendar"},
+    ):
+        with pytest.raises(retell.BadRequestError, match=r"hubspot, salesforce|must be crm"):
+            client.app.create(**wrong)
+
+
+def test_a_create_that_is_sent_again_with_its_key_happens_once(client):
+    first, again = (
+        client.contact.create(phone_number=ADA, extra_headers={"Idempotency-Key": "row-1"}) for _ in range(2)
+    )
+    assert again == first
+    assert len(client.contact.list().items) == 1
+
+
+@pytest.mark.once
+def test_every_method_of_the_client_is_driven_here():
+    source = Path(__file__).read_text()
+    client = Retell(api_key="unused")
+    for name in ("crm", "contact", "app"):
+        methods = [
+            method
+            for method, held in vars(type(getattr(client, name))).items()
+            if callable(held) and not method.startswith(("_", "with_"))
+        ]
+        assert methods
+        assert not [method for method in methods if f"client.{name}.{method}(" not in source]

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from crmsync.api_keys import ApiKey, Scope, find_key, issue_key, webhook_secrets
+from integrations.secrets import PREFIX
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +47,17 @@ def test_only_living_webhook_keys_with_the_scope_sign_newest_first():
     _, older = issue_key("older", webhook=True)
     _, newer = issue_key("newer", webhook=True)
     assert list(webhook_secrets()) == [newer, older]
+
+
+def test_a_signing_key_that_cannot_be_decrypted_stops_no_other(caplog: pytest.LogCaptureFixture):
+    _, secret = issue_key("good", webhook=True)
+    broken, _ = issue_key("from another installation", webhook=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE crmsync_apikey SET secret = %s WHERE id = %s", [f"{PREFIX}not ours", broken.pk]
+        )
+    assert list(webhook_secrets()) == [secret]
+    assert "signing_key_unreadable" in caplog.text
 
 
 def test_a_key_is_found_by_its_secret_until_it_is_revoked_or_expires():
@@ -111,6 +123,14 @@ def test_a_signing_key_may_do_no_more_than_it_is_told(capsys):
         ["events"],
         [scope for scope in Scope.values if scope != Scope.EVENTS],
     ]
+
+
+def test_the_command_gives_a_key_a_rate_of_its_own(capsys):
+    call_command("create_api_key", "importer", "--rate", "60")
+    call_command("create_api_key", "script")
+    assert dict(ApiKey.objects.values_list("name", "rate")) == {"importer": 60, "script": None}
+    with pytest.raises(CommandError, match="0"):
+        call_command("create_api_key", "importer", "--rate", "-1")
 
 
 def test_the_command_refuses_a_blank_name():

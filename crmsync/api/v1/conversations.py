@@ -17,7 +17,18 @@ from activity.attach import HasContact
 from activity.attach import attach as attach_to
 from activity.models import ActivityEntry, AppliedMapping, Conversation
 from contacts.models import Contact
-from crmsync.api.base import ApiView, Shape, Text, Truth, Whole, documented, read, source_of, without_blanks
+from crmsync.api.base import (
+    ApiView,
+    Choice,
+    Shape,
+    Text,
+    Truth,
+    Whole,
+    documented,
+    read,
+    source_of,
+    without_blanks,
+)
 from crmsync.api.contact_shapes import AnyObject
 from crmsync.api.contacts import find_contact
 from crmsync.api.conversations import DIRECTIONS, SENTIMENTS
@@ -61,9 +72,9 @@ class ConversationPostShape(Shape):
         max_length=receive.KEY_LIMIT,
         help_text="Your own id. The same id again adds to the same conversation.",
     )
-    channel = serializers.ChoiceField(list(neutral.CHANNELS))
+    channel = Choice(list(neutral.CHANNELS))
     final = Truth(required=False, help_text="false: more will be posted, such as the analysis. Default true.")
-    direction = serializers.ChoiceField(DIRECTIONS, required=False, help_text="A phone call needs it.")
+    direction = Choice(DIRECTIONS, required=False, help_text="A phone call needs it.")
     from_number = Text(required=False, allow_blank=True, max_length=32, help_text="Any usual spelling.")
     to_number = Text(required=False, allow_blank=True, max_length=32)
     agent = AgentShape(required=False)
@@ -74,7 +85,7 @@ class ConversationPostShape(Shape):
     transcript = Text(required=False, allow_blank=True)
     recording_url = Text(required=False, allow_blank=True, max_length=2000)
     summary = Text(required=False, allow_blank=True)
-    sentiment = serializers.ChoiceField(list(neutral.SENTIMENTS), required=False)
+    sentiment = Choice(list(neutral.SENTIMENTS), required=False)
     successful = Truth(required=False)
     in_voicemail = Truth(required=False)
     analysis = AnyObject(
@@ -90,9 +101,7 @@ class ReceiptShape(serializers.Serializer):
     """What became of a posted conversation."""
 
     id = serializers.CharField()
-    status = serializers.ChoiceField(
-        ["accepted", "known"], help_text="known: exactly this was posted before."
-    )
+    status = Choice(["accepted", "known"], help_text="known: exactly this was posted before.")
 
 
 class AppliedShape(serializers.Serializer):
@@ -100,7 +109,7 @@ class AppliedShape(serializers.Serializer):
 
     analysis_field = serializers.CharField()
     contact_field = serializers.CharField()
-    outcome = serializers.ChoiceField(AppliedMapping.Outcome.values)
+    outcome = Choice(AppliedMapping.Outcome.values)
     reason = serializers.CharField(required=False)
 
 
@@ -108,7 +117,7 @@ class LoggedShape(serializers.Serializer):
     """Where the conversation is logged."""
 
     app_id = serializers.CharField()
-    state = serializers.ChoiceField(ActivityEntry.State.values)
+    state = Choice(ActivityEntry.State.values)
     external_id = serializers.CharField(required=False)
     note = serializers.CharField(required=False)
 
@@ -117,14 +126,14 @@ class ConversationShape(serializers.Serializer):
     """A conversation, and what followed from it."""
 
     id = serializers.CharField()
-    channel = serializers.ChoiceField(list(neutral.CHANNELS))
-    direction = serializers.ChoiceField(DIRECTIONS, required=False)
+    channel = Choice(list(neutral.CHANNELS))
+    direction = Choice(DIRECTIONS, required=False)
     contact_id = serializers.CharField(required=False, help_text="Missing: no contact is known; see note.")
     note = serializers.CharField(required=False)
     started_at = serializers.DateTimeField(required=False)
     duration_ms = serializers.IntegerField(required=False)
     summary = serializers.CharField(required=False)
-    sentiment = serializers.ChoiceField(SENTIMENTS, required=False)
+    sentiment = Choice(SENTIMENTS, required=False)
     successful = serializers.BooleanField(required=False)
     applied = AppliedShape(many=True)
     activities = LoggedShape(many=True)
@@ -142,7 +151,12 @@ class Conversations(ApiView):
     scopes = (Scope.EVENTS, Scope.WRITE_CONTACTS)
 
     @documented(
-        "post_conversation", "conversation", body=ConversationPostShape, answer=ReceiptShape, status=202
+        "post_conversation",
+        "conversation",
+        body=ConversationPostShape,
+        answer=ReceiptShape,
+        status=202,
+        creates=True,
     )
     def post(self, request: Request) -> Response:
         """Hand in a call or chat. It is kept before this is answered, and worked on after; posting it again is harmless."""

@@ -14,6 +14,7 @@ from activity.models import MergeReview
 from contacts.values import TEXT_LIMIT, DoesNotFit
 from crmsync.api.base import (
     ApiView,
+    Choice,
     QueryWhole,
     Shape,
     Text,
@@ -33,7 +34,7 @@ BY_ID = [("review_id", "The review.")]
 class ReviewQuery(Shape):
     """Which merges."""
 
-    state = serializers.ChoiceField(MergeReview.State.values, required=False, help_text="waiting by default.")
+    state = Choice(MergeReview.State.values, required=False, help_text="waiting by default.")
     limit = QueryWhole(
         required=False, min_value=1, help_text=f"{DEFAULT_LIMIT} by default; more than {MOST} means {MOST}."
     )
@@ -44,7 +45,7 @@ class ReviewShape(serializers.Serializer):
     """A merge."""
 
     id = serializers.IntegerField()
-    state = serializers.ChoiceField(MergeReview.State.values)
+    state = Choice(MergeReview.State.values)
     contact_id = serializers.CharField()
     conversation_id = serializers.CharField()
     field_name = serializers.CharField()  # type: ignore[assignment]  # our key, not the framework's

@@ -2,8 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from crmsync.api import backfills
-from crmsync.api.v1 import calling, conversations, reviews
+from crmsync.api import backfills, imports
+from crmsync.api.v1 import (
+    calling,
+    conversations,
+    deliveries,
+    history,
+    issues,
+    plans,
+    reviews,
+    runs,
+    undos,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("conversations/", conversations.Conversations.as_view()),
@@ -15,7 +25,36 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("merge-reviews/<int:review_id>/accept/", reviews.AcceptReview.as_view()),
     path("merge-reviews/<int:review_id>/edit/", reviews.EditReview.as_view()),
     path("merge-reviews/<int:review_id>/reject/", reviews.RejectReview.as_view()),
+    path("runs/", runs.Runs.as_view()),
+    path("runs/<int:run_id>/", runs.GetRun.as_view()),
+    path("runs/<int:run_id>/changes/", runs.RunChanges.as_view()),
+    path("runs/<int:run_id>/held/", runs.RunHeld.as_view()),
+    path("runs/<int:run_id>/approve/", runs.ApproveRun.as_view()),
+    path("runs/<int:run_id>/reject/", runs.RejectRun.as_view()),
+    path("runs/<int:run_id>/cancel/", runs.CancelRun.as_view()),
+    path("apps/<str:app_id>/left-out/", runs.LeftOut.as_view()),
+    path("issues/", issues.ListIssues.as_view()),
+    path("issues/retry/", issues.RetryIssues.as_view()),
+    path("issues/<int:issue_id>/", issues.GetIssue.as_view()),
+    path("issues/<int:issue_id>/retry/", issues.RetryIssue.as_view()),
+    path("issues/<int:issue_id>/ignore/", issues.IgnoreIssue.as_view()),
+    path("plans/inbound/", plans.PlanInbound.as_view()),
+    path("plans/outbound/", plans.PlanOutbound.as_view()),
+    path("plans/contact/", plans.PlanContact.as_view()),
+    path("contacts/<str:contact_id>/provenance/", history.Provenance.as_view()),
+    path("contacts/<str:contact_id>/history/", history.History.as_view()),
+    path("undos/", undos.Undos.as_view()),
+    path("undos/preview/", undos.PreviewUndo.as_view()),
+    path("undos/<int:undo_id>/", undos.GetUndo.as_view()),
+    path("deliveries/", deliveries.ListDeliveries.as_view()),
+    path("deliveries/<int:delivery_id>/", deliveries.GetDelivery.as_view()),
+    path("deliveries/<int:delivery_id>/replay/", deliveries.ReplayDelivery.as_view()),
     path("backfills/", backfills.Backfills.as_view()),
     path("backfills/<int:backfill_id>/", backfills.GetBackfill.as_view()),
     path("backfills/<int:backfill_id>/cancel/", backfills.CancelBackfill.as_view()),
+    path("imports/", imports.Imports.as_view()),
+    path("imports/preview/", imports.PreviewImport.as_view()),
+    path("imports/<str:upload_id>/", imports.GetImport.as_view()),
+    path("imports/<str:upload_id>/cancel/", imports.CancelImport.as_view()),
+    path("imports/<str:upload_id>/rejected.csv", imports.RejectedRows.as_view()),
 ]

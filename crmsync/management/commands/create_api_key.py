@@ -24,6 +24,9 @@ class Command(BaseCommand):
             dest="scopes",
             help="what the key may do, repeatable; without it: everything, and only events with --webhook",
         )
+        parser.add_argument(
+            "--rate", type=int, help="the most requests a minute; without it CRMSYNC_API_RATE, 0 for no limit"
+        )
 
     def handle(self, **options: Any) -> None:
         """Make the key; words for people go to stderr."""
@@ -31,7 +34,7 @@ class Command(BaseCommand):
         if webhook:  # whoever signs events need not be able to do anything else
             scopes = [*(scopes or []), Scope.EVENTS.value]
         try:
-            key, secret = issue_key(options["name"], scopes=scopes, webhook=webhook)
+            key, secret = issue_key(options["name"], scopes=scopes, webhook=webhook, rate=options["rate"])
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         self.stderr.write(f"API key “{key.name}” may: {', '.join(key.scopes)}. It is shown only now:")
