@@ -38,13 +38,14 @@ class ApiKeyForm(forms.ModelForm):
     )
     expires_at = forms.DateTimeField(
         required=False,
-        label="Expires at (UTC)",
+        label="Expires at",
+        help_text="In the time zone of your browser.",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
 
     class Meta:
         model = ApiKey
-        fields = ("name", "scopes", "expires_at")
+        fields = ("name", "scopes", "expires_at", "rate")
 
     def clean(self) -> dict[str, Any]:
         """Only a key that signs can have the scope for events; it is given it."""
@@ -66,8 +67,8 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:  # noqa: ARG002
         """A key that exists also tells what became of it."""
         if obj is None:
-            return ["name", "signs", "scopes", "expires_at"]
-        return ["name", "webhook", "scopes", "expires_at", "prefix", "used", "revoked_at"]
+            return ["name", "signs", "scopes", "expires_at", "rate"]
+        return ["name", "webhook", "scopes", "expires_at", "rate", "prefix", "used", "revoked_at"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:  # noqa: ARG002
         """What is fixed once the key exists."""
@@ -84,13 +85,15 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ModelForm, change: bool) -> None:
         """A new key is issued; its secret travels to the answer of this request and nowhere else."""
         if change:
-            obj.save(
-                update_fields=[name for name in form.changed_data if name in ("name", "scopes", "expires_at")]
-            )
+            obj.save(update_fields=[name for name in form.changed_data if name in ApiKeyForm.Meta.fields])
             return
         values = form.cleaned_data
         key, secret = issue_key(
-            values["name"], scopes=values["scopes"], webhook=values["signs"], expires_at=values["expires_at"]
+            values["name"],
+            scopes=values["scopes"],
+            webhook=values["signs"],
+            expires_at=values["expires_at"],
+            rate=values["rate"],
         )
         obj.pk, obj.prefix = key.pk, key.prefix
         request.META["crmsync.issued"] = secret

@@ -60,6 +60,15 @@ def _intervals() -> Iterator[CheckMessage]:
         )
 
 
+def _rates() -> Iterator[CheckMessage]:
+    if settings.CRMSYNC_API_RATE < 0:
+        yield Error(
+            "CRMSYNC_API_RATE must be 0 or more.",
+            hint="It counts the requests of one API key in a minute; 0 means no limit.",
+            id="crmsync.E012",
+        )
+
+
 def _queue() -> Iterator[CheckMessage]:
     queue = settings.Q_CLUSTER
     foreign = {"redis", "django_redis", "iron_mq", "sqs", "mongo", "broker_class"} & {
@@ -164,7 +173,16 @@ def _exposure() -> Iterator[CheckMessage]:
 @register()
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     """Misconfigurations of any installation."""
-    return [*_encryption(), *_phones(), *_intervals(), *_queue(), *_database(), *_llm(), *_exposure()]
+    return [
+        *_encryption(),
+        *_phones(),
+        *_intervals(),
+        *_rates(),
+        *_queue(),
+        *_database(),
+        *_llm(),
+        *_exposure(),
+    ]
 
 
 def _from_file(value: str | list[str], path: Path) -> bool:

@@ -50,8 +50,9 @@ def _database() -> dict[str, Any]:
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
+            # 16 MB of journal between two checkpoints: each costs whoever writes just then some milliseconds.
             "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA mmap_size=134217728;"
-            "PRAGMA journal_size_limit=27103364;PRAGMA cache_size=-20000;",
+            "PRAGMA journal_size_limit=27103364;PRAGMA cache_size=-20000;PRAGMA wal_autocheckpoint=4000;",
         }
     return database
 
@@ -87,6 +88,7 @@ try:
         "CRMSYNC_CHAT_NUMBER_KEYS",
         ["user_number", "phone_number", "from_number", "customer_number", "caller_number"],
     )
+    CRMSYNC_IMPORT_MAX_MB = read(env.int, "CRMSYNC_IMPORT_MAX_MB", 50)  # of an uploaded CSV file
     CRMSYNC_KEEP_DELIVERIES_DAYS = read(env.int, "CRMSYNC_KEEP_DELIVERIES_DAYS", 90)
     CRMSYNC_MERGE_PRICE = read(
         env.decimal, "CRMSYNC_MERGE_PRICE", Decimal("0.005")
@@ -95,6 +97,8 @@ try:
     # The most that merges may cost in a calendar month, in the currency of the price; unset: no limit.
     CRMSYNC_MERGE_BUDGET: Decimal | None = read(env.decimal, "CRMSYNC_MERGE_BUDGET", None)
     CRMSYNC_MERGE_LIMIT = read(env.int, "CRMSYNC_MERGE_LIMIT", 10_000)  # characters of a merged text
+    # Under which people reach this server, for links in the CRMs' records; unset: none are made.
+    CRMSYNC_PUBLIC_URL = read(env.str, "CRMSYNC_PUBLIC_URL", "").rstrip("/")
     CRMSYNC_LOG_AGE_DAYS = read(env.int, "CRMSYNC_LOG_AGE_DAYS", 30)  # older ones are not logged; 0: no limit
     CRMSYNC_VARIABLE_LIMIT = read(
         env.int, "CRMSYNC_VARIABLE_LIMIT", 2_000
@@ -103,6 +107,8 @@ try:
     OPENAI_API_KEY = read(env.str, "OPENAI_API_KEY", "")
     OPENAI_BASE_URL = read(env.str, "OPENAI_BASE_URL", "")
     OPENAI_MODEL = read(env.str, "OPENAI_MODEL", "gpt-4.1-mini")
+
+    CRMSYNC_API_RATE = read(env.int, "CRMSYNC_API_RATE", 1200)  # requests a minute and API key; 0: no limit
 
     LOG_LEVEL = read(env.str, "LOG_LEVEL", "INFO").upper()
     LOG_FORMAT = read(env.str, "LOG_FORMAT", "console" if sys.stderr.isatty() else "json")
@@ -145,6 +151,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "crmsync.zone.ReaderZone",
 ]
 TEMPLATES = [
     {

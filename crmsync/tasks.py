@@ -9,13 +9,18 @@ import structlog
 from django.utils import timezone
 
 from activity.backfill import backfill_some
-from activity.log import catch_up_all, log_some
+from activity.catch_up import catch_up_all, catch_up_changed
+from activity.log import log_some
 from activity.overdue import merge_some
 from activity.process import process_some
 from activity.prune import prune as prune_deliveries
+from contacts.indexes import settle as settle_indexes
+from crmsync import pulse
+from crmsync.api.repeats import prune as prune_answers
 from crmsync.models import Heartbeat
 from mappings.ready import check_some
 from sync.arming import remind as remind_to_arm
+from sync.import_work import import_some
 from sync.models import WakeUp
 from sync.prune import prune as prune_sync
 from sync.pull import pull_some
@@ -51,6 +56,7 @@ STEPS: tuple[Callable[[], int], ...] = (
     drain_touched,
     push_some,
     undo_some,
+    import_some,
     pull_some,
     merge_some,
     backfill_some,
@@ -88,19 +94,27 @@ def drain() -> int:
 
 
 def sweep() -> None:
-    """Every minute: queue the inbound syncs whose time has come, and wake the workers for whatever else is due."""
+    """Every minute: queue the inbound syncs whose time has come, wake workers for what else is due, mind indexes and pulse."""
     Heartbeat.beat()
     end_disabled()
     request_due_reconciliations()
     request_due_runs()
     remind_to_arm()
+    catch_up_changed()
     wake_again()
+    settle_indexes()
+    pulse.look()
 
 
 def prune() -> dict[str, int]:
     """Once a day: drop what is no longer needed; returns what was dropped."""
     catch_up_all()
-    dropped = {"deliveries": prune_deliveries(), **prune_sync()}
+    dropped = {
+        "deliveries": prune_deliveries(),
+        "answers": prune_answers(),
+        **prune_sync(),
+        "pulses": pulse.prune(),
+    }
     WakeUp.objects.filter(pending=True, at__lt=timezone.now()).update(pending=False)
     log.info("pruned", **dropped)
     return dropped

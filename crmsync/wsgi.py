@@ -6,4 +6,8 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crmsync.settings")
 
-application = get_wsgi_application()
+_site = get_wsgi_application()
+
+from crmsync.doors import Doors  # noqa: E402 (its imports need the settings)
+
+application = Doors(_site)

@@ -13,10 +13,10 @@ from contacts.phone import BadPhone
 from crmsync.pages.guard import page
 
 
-@page("contacts.view_contact")
+@page("contacts.view_contact", "GET", "POST")
 def agent_view(request: HttpRequest) -> HttpResponse:
-    """For the number in ?number=, in any usual spelling."""
-    number = request.GET.get("number", "").strip()[:60]
+    """For the posted number, in any usual spelling; an address that held it would stand in logs and histories."""
+    number = request.POST.get("number", "").strip()[:60]
     context: dict[str, Any] = {"number": number}
     if number:
         try:

@@ -19,9 +19,9 @@ FOUND = 10
 
 @page("activity.change_conversation", "GET", "POST")
 def attach(request: HttpRequest, pk: int) -> HttpResponse:
-    """Look for the contact with ?q=; a POST attaches the conversation to the one chosen."""
+    """Look for the contact by the posted `q`, which may be a number and so stands in no address; attach it to a `contact`."""
     conversation = get_object_or_404(Conversation.objects.select_related("contact").defer("payload"), pk=pk)
-    if request.method == "POST":
+    if "contact" in request.POST:
         contact = get_object_or_404(Contact, public_id=request.POST.get("contact", ""))
         user = person(request)
         try:
@@ -32,7 +32,7 @@ def attach(request: HttpRequest, pk: int) -> HttpResponse:
         except HasContact as error:
             messages.info(request, f"{error} It is {error.contact.name}’s.")
         return redirect("conversation", pk)
-    query = request.GET.get("q", "").strip()[:200]
+    query = request.POST.get("q", "").strip()[:200]
     rows = Contact.objects.defer("custom_fields", "sources", "contact_memory")
     found = matching(rows, query).order_by("last_name", "first_name", "id")[:FOUND] if query else []
     return render(

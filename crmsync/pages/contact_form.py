@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.db.models import Q
+from django.utils import timezone
 
 from contacts import phone
 from contacts.models import Contact, ContactTag, CustomField
@@ -18,6 +19,7 @@ DECLARED = ("first_name", "last_name", "do_not_call")
 ONE_LINE = 255  # characters; a field that may hold more has several lines from the start
 LONG = 80  # a text longer than this gets several lines
 MOMENT = "%Y-%m-%dT%H:%M:%S"
+DAY = 10  # characters of a date without a time
 
 
 class CanonicalField(forms.CharField):
@@ -28,11 +30,11 @@ class CanonicalField(forms.CharField):
         self.spec, self.held = spec, held
 
     def prepare_value(self, value: Any) -> Any:
-        """What the control shows for a held value; a date and time in UTC."""
+        """What the control shows for a held value; a date and time in the reader's zone, which the control does not name."""
         if isinstance(value, bool):
             return "true" if value else "false"
         if self.spec.type == FieldType.DATETIME and isinstance(value, str) and value.endswith("Z"):
-            return f"{datetime.fromisoformat(value):{MOMENT}}"
+            return f"{timezone.localtime(datetime.fromisoformat(value)):{MOMENT}}"
         return value
 
     def clean(self, value: Any) -> Any:
@@ -40,7 +42,7 @@ class CanonicalField(forms.CharField):
         if self.held is not None and _one_newline(value) == self.prepare_value(self.held):
             return self.held
         try:
-            return coerce(_one_newline(value), self.spec)
+            return coerce(_typed(value, self.spec), self.spec)
         except DoesNotFit as error:
             raise forms.ValidationError(str(error)) from None
 
@@ -136,9 +138,21 @@ def _one_newline(text: Any) -> Any:
     return text.replace("\r\n", "\n") if isinstance(text, str) else text
 
 
+def _typed(raw: Any, spec: FieldSpec) -> Any:
+    """What was sent, with one kind of newline; a date and time without a zone is the reader's."""
+    text = _one_newline(raw)
+    if spec.type != FieldType.DATETIME or not isinstance(text, str):
+        return text
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return text
+    return text if at.tzinfo or len(text.strip()) <= DAY else timezone.make_aware(at).isoformat()
+
+
 def _read(raw: Any, spec: FieldSpec) -> Value:
     try:
-        return coerce(_one_newline(raw), spec)
+        return coerce(_typed(raw, spec), spec)
     except DoesNotFit:
         return str(raw)  # from before the field's options changed
 

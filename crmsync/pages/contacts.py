@@ -1,53 +1,63 @@
-"""The contact list: search, filters, sort, page by page."""
+"""The contact list: search, filters by tag, CRM and custom field, chosen columns, sort, page by page."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from contacts.models import Contact, ContactTag
+from crmsync.pages.book import CALLING, KEPT, NO_CRM, Asked, asked
 from crmsync.pages.guard import page
-from crmsync.pages.listing import chosen, listing
-from crmsync.pages.search import matching
+from crmsync.pages.listing import listing
 
-SORTS: dict[str, tuple[str, list[Any]]] = {
-    "newest": ("Newest first", ["-created_at", "-id"]),
-    "name": ("Name", ["last_name", "first_name", "id"]),
-    "changed": ("Last changed", ["-updated_at", "-id"]),
-    "conversation": ("Last conversation", [F("last_conversation_at").desc(nulls_last=True), "-id"]),
-    "conversations": ("Most conversations", ["-conversation_count", "-id"]),
-}
-CALLING = {"no": "Do not call", "yes": "May be called"}
+_COLUMNS = "contact_columns"  # where a person's session remembers them
 
 
 @page("contacts.view_contact")
 def contact_list(request: HttpRequest) -> HttpResponse:
-    """Contacts that match ?q=, ?tag=, ?calling= in the order of ?sort=."""
-    tags = list(ContactTag.objects.filter(listed=True))
-    filters = {
-        "q": request.GET.get("q", "")[:200],
-        "tag": chosen(request, "tag", [tag.pk for tag in tags]),
-        "calling": chosen(request, "calling", list(CALLING)),
-        "sort": chosen(request, "sort", list(SORTS)) or "newest",
-    }
+    """Contacts as the address asks for them (see book.asked); the columns chosen last are remembered for the next visit."""
+    found = asked(request.GET, columns=request.session.get(_COLUMNS, ()))
+    shown = [column.name for column in found.columns]
+    if request.GET.getlist("column") and request.session.get(_COLUMNS) != shown:
+        request.session[_COLUMNS] = shown
     context = {
-        "listing": listing(request, _rows(filters)),
-        "filters": filters,
-        "filtered": any(filters[name] for name in ("q", "tag", "calling")),
-        "tags": tags,
-        "sorts": [(key, label) for key, (label, _) in SORTS.items()],
+        "listing": listing(request, found.rows, counted_by=("-created_at", "-id")),
+        "found": found,
+        "filters": found.filters,
+        "narrowings": found.narrowings,
         "calling": CALLING.items(),
+        "kept": KEPT.items(),
+        "no_crm": NO_CRM,
+        "active": _active(found),
+        "open": any(found.filters[name] for name in ("crm", "kept"))
+        or any(one.active for one in found.narrowings),
+        "shown": shown,
+        "export": _export(request, shown),
     }
     return render(request, "pages/contacts.html", context)
 
 
-def _rows(filters: dict[str, str]) -> QuerySet[Contact]:
-    rows = Contact.objects.defer("sources", "custom_fields", "contact_memory").prefetch_related("tags")
-    if filters["tag"]:
-        rows = rows.filter(tags=filters["tag"])
-    if filters["calling"]:
-        rows = rows.filter(do_not_call=filters["calling"] == "no")
-    return matching(rows, filters["q"]).order_by(*SORTS[filters["sort"]][1])
+def _export(request: HttpRequest, columns: list[str]) -> str:
+    """The query string of the same list as CSV: the columns are named, whatever a session remembers."""
+    query = request.GET.copy()
+    query.pop("page", None)
+    query.setlist("column", columns)
+    return query.urlencode()
+
+
+def _active(found: Asked) -> list[dict[str, Any]]:
+    """The filters that are on, in words, each with the parameters whose removal takes it off."""
+    filters, names = found.filters, {str(one.pk): one.name for one in found.connections}
+    labels = {
+        "tag": {tag.pk: f"Tag: {tag.label}" for tag in found.tags},
+        "calling": CALLING,
+        "crm": {NO_CRM: "In no CRM"} | {pk: f"In {name}" for pk, name in names.items()},
+        "kept": KEPT,
+    }
+    chips = [
+        {"words": words[filters[name]], "without": (name,)}
+        for name, words in labels.items()
+        if filters[name] in words
+    ]
+    return chips + [{"words": one.words, "without": one.parameters} for one in found.narrowings if one.active]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 
+from activity.log import retry, stuck
 from activity.models import ActivityEntry, Conversation, WebhookDelivery
 from contacts.models import ContactChange
-from crmsync.pages.guard import page
+from crmsync.pages.guard import page, person
 from crmsync.pages.listing import OF_ITS_CONNECTION, OF_ITS_CONTACT, chosen, listing
 
 SENTIMENTS = ("Positive", "Neutral", "Negative", "Unknown")
@@ -46,9 +48,22 @@ def conversation(request: HttpRequest, pk: int) -> HttpResponse:
         "applied": found.applied.select_related("mapping").order_by("id"),
         "merges": found.merges.all(),
         "entries": entries,
+        "can_log_again": stuck(ActivityEntry.objects.filter(conversation=found)).exists()
+        and person(request).has_perm("activity.change_conversation"),
         "deliveries": WebhookDelivery.objects.filter(conversation_key=found.key).defer("body", "headers")[
             :20
         ],
         "changes": ContactChange.objects.filter(source_ref=found.ref).select_related("contact")[:20],
     }
     return render(request, "pages/conversation.html", context)
+
+
+@page("activity.change_conversation", "POST")
+def log_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have what was not logged of one conversation tried again, whatever its age."""
+    found = get_object_or_404(Conversation.objects.only("pk"), pk=pk)
+    if retry(ActivityEntry.objects.filter(conversation=found)):
+        messages.success(request, "It is logged again now. What is in the CRM already is not logged twice.")
+    else:
+        messages.info(request, "There is nothing to log again.")
+    return redirect("conversation", pk)

@@ -13,9 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from activity.models import ActivityEntry, Conversation, MergeReview, WebhookDelivery
+from crmsync.pages.chart import charts
 from crmsync.pages.guard import page
 from crmsync.pages.listing import OF_ITS_CONNECTION, UNSHOWN
-from crmsync.pages.runs import LONG
+from crmsync.pages.runs import LONG, Progress, progress_of
 from integrations.health import Health, health_of
 from integrations.models import Connection
 from sync.issues import OPEN
@@ -36,14 +37,18 @@ class Panel:
     issues: int
     waiting: list[tuple[str, str]]
     share: int | None
+    quota: tuple[int, int] | None
+    progress: Progress | None
 
 
 @page("integrations.view_connection")
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Connections with their health, today's figures, last runs, open issues by kind."""
-    issues = open_issues()
+    issues, shown = open_issues(), panels()
     context = {
-        "panels": panels(),
+        "panels": shown,
+        "live": any(panel.progress for panel in shown),
+        "charts": charts(),
         "runs": SyncRun.objects.select_related("connection").defer(*OF_ITS_CONNECTION, *LONG)[:8],
         "issues": issues,
         "issue_count": sum(row["issues"] for row in issues),
@@ -83,6 +88,8 @@ def panels() -> list[Panel]:
                 row, last_runs.get(row.last_run_id or 0), pending.get(row.pk, {}).get("count", 0)
             ),
             share=_share(row),
+            quota=_quota(row),
+            progress=_running(last_runs.get(row.last_run_id or 0)),
         )
         for row in connections
     ]
@@ -92,6 +99,8 @@ def _waiting(row: Connection, last: SyncRun | None, pending: int) -> list[tuple[
     """What only a person can set going again, in words and with the page for it."""
     here = reverse("connection", args=[row.public_id])
     found = []
+    if row.first_full_run_at is None and not (last and last.open):
+        found.append(("The set-up is not finished", reverse("setup-connection", args=[row.public_id])))
     if last and last.state == RunState.WAITING:
         found.append((f"Run {last.pk} waits for approval", reverse("run", args=[last.pk])))
     if row.held_at:
@@ -101,10 +110,21 @@ def _waiting(row: Connection, last: SyncRun | None, pending: int) -> list[tuple[
     return found
 
 
-def _share(row: Connection) -> int | None:
-    """How much of the day's API calls is used, in percent, where the CRM tells."""
+def _quota(row: Connection) -> tuple[int, int] | None:
+    """The day's API calls, used and allowed, where the CRM tells."""
     used, total = row.quota.get("used"), row.quota.get("total")
-    return round(100 * used / total) if total and used is not None else None
+    return (used, total) if total and used is not None else None
+
+
+def _share(row: Connection) -> int | None:
+    """How much of them is used, in percent."""
+    known = _quota(row)
+    return round(100 * known[0] / known[1]) if known else None
+
+
+def _running(run: SyncRun | None) -> Progress | None:
+    """How far the last run is, while it works."""
+    return progress_of(run) if run and run.state in {RunState.QUEUED, RunState.RUNNING} else None
 
 
 def open_issues() -> list[dict[str, Any]]:
@@ -125,8 +145,8 @@ def open_issues() -> list[dict[str, Any]]:
 
 
 def today() -> dict[str, Any]:
-    """The figures of the day (UTC) and what waits."""
-    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    """The figures of the reader's day and what waits."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     waiting = PendingPush.objects.aggregate(count=Count("id"), oldest=Min("created_at"))
     deliveries = WebhookDelivery.objects.all()
     return {

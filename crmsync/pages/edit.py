@@ -7,7 +7,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from contacts.changes import PhoneTaken, Source, change_contact, create_contact
+from contacts.changes import PhoneTaken, Source, change_contact, change_tags, create_contact
 from contacts.models import Contact
 from contacts.values import DoesNotFit
 from crmsync.pages.contact_form import ContactForm
@@ -45,7 +45,7 @@ def _change(request: HttpRequest, contact: Contact, form: ContactForm) -> bool:
             if written.refused:
                 transaction.set_rollback(True)
             elif "tags" in form.changed_data:
-                contact.tags.set(form.cleaned_data["tags"])
+                _tag(contact, form, source)
     except DoesNotFit as error:
         form.add_error(None, str(error))
         return False
@@ -61,10 +61,11 @@ def _change(request: HttpRequest, contact: Contact, form: ContactForm) -> bool:
 def _create(request: HttpRequest, form: ContactForm) -> Contact | None:
     try:
         with transaction.atomic():
+            source = _source(request)
             made = create_contact(
-                form.cleaned_data["phone_number"], form.values(), source=_source(request), strict=True
+                form.cleaned_data["phone_number"], form.values(), source=source, strict=True
             )
-            made.contact.tags.set(form.cleaned_data.get("tags", []))
+            _tag(made.contact, form, source)
     except PhoneTaken as taken:
         form.add_error("phone_number", f"{taken.contact.name} already has this number.")
         return None
@@ -73,6 +74,11 @@ def _create(request: HttpRequest, form: ContactForm) -> Contact | None:
         return None
     wake()
     return made.contact
+
+
+def _tag(contact: Contact, form: ContactForm, source: Source) -> None:
+    wanted, held = set(form.cleaned_data.get("tags", [])), set(contact.tags.all())
+    change_tags(contact, add=wanted - held, remove=held - wanted, source=source)
 
 
 def _source(request: HttpRequest, reason: str = "") -> Source:

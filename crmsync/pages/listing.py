@@ -54,10 +54,15 @@ class Listing(Generic[Row]):
         return (self.number - 1) * self.size + len(self.rows)
 
 
-def listing(request: HttpRequest, rows: QuerySet[Row], size: int = PAGE) -> Listing[Row]:
-    """The page of `rows` that the request asks for with ?page=; a number out of reach becomes the nearest one."""
+def listing(
+    request: HttpRequest, rows: QuerySet[Row], size: int = PAGE, *, counted_by: Sequence[str] = ()
+) -> Listing[Row]:
+    """The page of `rows` that the request asks for with ?page=; a number out of reach becomes the nearest one.
+
+    `counted_by` is an order that an index has: the rows are counted along it.
+    """
     limit = size * DEEPEST
-    counted = rows.order_by()[: limit + 1].count()
+    counted = rows.order_by(*counted_by)[: limit + 1].count()
     total = min(counted, limit)
     pages = max(1, -(-total // size))
     asked = request.GET.get("page", "1")

@@ -43,7 +43,7 @@ def dry_run(request: HttpRequest, public_id: str) -> HttpResponse:
     context: dict[str, Any] = {"connection": connection, "most": RECORDS, "full": "full" in request.POST}
     if request.method == "POST":
         full = context["full"]
-        context |= _looked(
+        context |= looked(
             connection, lambda watch: preview(connection, full=full, limit=ROWS, progress=watch), RECORDS
         )
     return render(request, "pages/dry_run.html", context)
@@ -60,13 +60,13 @@ def outbound(request: HttpRequest, public_id: str) -> HttpResponse:
     }
     if request.method == "POST":
         at = timezone.now()
-        context |= _looked(
+        context |= looked(
             connection,
             lambda watch: preview_outbound(connection, limit=ROWS, at_most=CONTACTS, progress=watch),
             CONTACTS,
         )
         if "result" in context:
-            context["seen"] = signing.dumps([connection.pk, at.isoformat()], salt=SEEN)
+            context["seen"] = sign_seen(connection, at)
     return render(request, "pages/outbound.html", context)
 
 
@@ -74,14 +74,11 @@ def outbound(request: HttpRequest, public_id: str) -> HttpResponse:
 def arm(request: HttpRequest, public_id: str) -> HttpResponse:
     """Approve the preview that the person was shown; what came after it is counted by the circuit breaker."""
     connection = get_object_or_404(Connection, public_id=public_id)
-    try:
-        shown, at = signing.loads(request.POST.get("seen", ""), salt=SEEN, max_age=SEEN_FOR)
-    except signing.BadSignature:
-        shown, at = None, ""
-    if shown != connection.pk:
+    at = when_seen(connection, request.POST.get("seen", ""))
+    if at is None:
         messages.warning(request, "Look at the preview again: it is too old to be approved.")
         return redirect("outbound", public_id)
-    approve_outbound(connection, by=person(request).get_username(), previewed_at=datetime.fromisoformat(at))
+    approve_outbound(connection, by=person(request).get_username(), previewed_at=at)
     messages.success(request, f"{connection} is armed: changes are written to the CRM from now on.")
     return redirect("connection", public_id)
 
@@ -95,7 +92,21 @@ def stop(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("connection", public_id)
 
 
-def _looked(
+def sign_seen(connection: Connection, at: datetime) -> str:
+    """Proof for the form under a preview that this person was shown it, and when."""
+    return signing.dumps([connection.pk, at.isoformat()], salt=SEEN)
+
+
+def when_seen(connection: Connection, seen: str) -> datetime | None:
+    """When the preview was made that `sign_seen` signed; None when it is another's, forged or too old to be approved."""
+    try:
+        shown, at = signing.loads(seen, salt=SEEN, max_age=SEEN_FOR)
+    except signing.BadSignature:
+        return None
+    return datetime.fromisoformat(at) if shown == connection.pk else None
+
+
+def looked(
     connection: Connection, look: Callable[[Callable[[Preview], None]], Preview], most: int
 ) -> dict[str, Any]:
     """The preview as far as time and patience allow: its counts and lines, and whether it came to its end."""

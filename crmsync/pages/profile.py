@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from activity.models import ActivityEntry, Conversation
 from activity.variables import dynamic_variables
+from contacts.changes import TAGS
 from contacts.models import Contact, ContactChange, CustomField, FormerContactId
 from contacts.values import BUILT_IN, FieldSpec, Value
 from crmsync.pages.guard import page
@@ -117,7 +118,7 @@ def history(contact: Contact, specs: dict[str, FieldSpec]) -> list[Step]:
 
 def _step(change: ContactChange, specs: dict[str, FieldSpec]) -> Step:
     def label(name: str) -> str:
-        return specs[name].label if name in specs else name
+        return specs[name].label if name in specs else "Tags" if name == TAGS else name
 
     def kind(name: str) -> str:
         return specs[name].type.value if name in specs else "string"

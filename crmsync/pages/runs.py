@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -26,18 +27,35 @@ COLUMNS = ("at", "contact", "number", "created", "field", "old", "new")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is. `percent` and `rate` (records a second) are None where they cannot be known."""
+
+    run: SyncRun
+    percent: int | None
+    rate: int | None
+
+
+def progress_of(found: SyncRun) -> Progress:
+    """The progress of a run, as every page shows it."""
+    percent = min(100, 100 * found.done // found.total) if found.total else None
+    return Progress(found, percent, _rate(found))
+
+
 @page("sync.view_syncrun")
 def run_list(request: HttpRequest) -> HttpResponse:
-    """Runs, the latest first, narrowed by ?connection= and ?state=."""
+    """Runs, the latest first, narrowed by ?connection=, ?state= and ?kind=."""
     connections = list(Connection.objects.only("pk", "name"))
     rows = SyncRun.objects.select_related("connection").defer(*OF_ITS_CONNECTION, *LONG)
     filters = {
         "connection": chosen(request, "connection", [connection.pk for connection in connections]),
         "state": chosen(request, "state", RunState.values),
+        "kind": chosen(request, "kind", SyncRun.Kind.values),
     }
     rows = rows.filter(**{name: value for name, value in filters.items() if value})
     context = {
         "listing": listing(request, rows), "filters": filters, "connections": connections, "states": RunState.choices,
+        "kinds": SyncRun.Kind.choices,
     }  # fmt: skip
     return render(request, "pages/runs.html", context)
 
@@ -54,8 +72,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         "waits": waits,
         "live": found.open and not waits,
         "lines": lines_held(found.connection, found.held, side="contact") if found.held else [],
-        "percent": min(100, 100 * found.done // found.total) if found.total else None,
-        "rate": _rate(found),
+        "progress": progress_of(found),
         "changes": changes.defer(*OF_ITS_CONTACT)[:20],
         "issues": issues.select_related("contact")[:20],
     }

@@ -1,41 +1,84 @@
-"""Find contacts by what a person types: a name, a number in any spelling, a CRM record's id, a custom value."""
+"""Find contacts by what a person types: words of a name or a value, a number in any spelling, a CRM record's id."""
 
 from __future__ import annotations
 
-import json
 import re
-from functools import reduce
-from operator import or_
+from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 
 from contacts import phone
-from contacts.models import Contact, ContactAlias, CustomField
+from contacts.finding import holding
+from contacts.models import Contact, ContactAlias
+from integrations.models import Connection
 from sync.models import ExternalRecord
 
-_LOOKS_LIKE_A_NUMBER = re.compile(r"[\d\s()+./\-\u2010-\u2014\u00a0]{4,}")
+_NUMBER = re.compile(r"[\d\s()+./,;:#*_\-\u2010-\u2015\u2212\u00a0]{4,}")
+# Letters that fingers and scanners put in place of digits.
+_MISREAD = str.maketrans("oOlIS", "00115")
+_WORDS = 10  # of a search; more would say no more
+_WHOLE = 7  # digits; fewer are part of a number
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """Contacts that a text means; `guessed`: nobody has the number typed, and these are one slip away from it."""
+
+    rows: QuerySet[Contact]
+    guessed: bool = False
 
 
 def matching(rows: QuerySet[Contact], text: str) -> QuerySet[Contact]:
-    """`rows` narrowed to what `text` means; all of them when it is blank. A full number or a CRM id is met exactly."""
+    """`rows` narrowed to what `text` means; all of them when it is blank."""
+    return understood(rows, text).rows
+
+
+def understood(rows: QuerySet[Contact], text: str) -> Understood:
+    """`rows` narrowed to what `text` means. A full number or an id is met exactly.
+
+    Otherwise every word stands somewhere in the person's names, number or values. A number that nobody has finds those
+    that are one slip away: a digit wrong, missing, too many, or two exchanged.
+    """
     text = text.strip()
     if not text:
-        return rows
+        return Understood(rows)
     if exact := _exact(text):
-        return rows.filter(pk__in=exact)
-    return rows.alias(held=Cast("custom_fields", TextField())).filter(
-        _named(text) | _numbered(text) | _holding(text)
-    )
+        return Understood(rows.filter(pk__in=exact))
+    number = _as_number(text)
+    if not number:
+        return Understood(holding(rows, text.split()[:_WORDS]))
+    # People leave out the country code and write the trunk zero.
+    digits = re.sub(r"\D", "", number).lstrip("0") or number
+    found = holding(rows, [(digits, text)])
+    if len(digits) >= _WHOLE and not found.exists():
+        return Understood(rows.filter(pk__in=one_slip_away(number)), guessed=True)
+    return Understood(found)
+
+
+def one_slip_away(number: str) -> list[int]:
+    """Contacts whose number, present or former, is one slip of the finger from `number`; looked up by index."""
+    candidates = phone.one_slip_away(number, settings.PHONE_DEFAULT_REGION)
+    found = set(Contact.objects.filter(phone_number__in=candidates).values_list("pk", flat=True))
+    former = ContactAlias.objects.filter(phone_number__in=candidates)
+    return sorted(found | set(former.values_list("contact_id", flat=True)))
+
+
+def _as_number(text: str) -> str:
+    """The text when it can only be a number, letters that stand for digits replaced; else ""."""
+    if _NUMBER.fullmatch(text) and re.search(r"\d{2}|\d\D\d", text):
+        return text
+    read = text.translate(_MISREAD)
+    digits = sum(letter.isdigit() for letter in text)
+    return read if digits >= 5 and _NUMBER.fullmatch(read) else ""
 
 
 def _exact(text: str) -> list[int]:
     """Contacts that the whole text identifies, by index: the number, a former number, or a CRM record's id."""
     found: set[int] = set()
-    if _LOOKS_LIKE_A_NUMBER.fullmatch(text):
+    if number := _as_number(text):
         try:
-            number = phone.to_e164(text, settings.PHONE_DEFAULT_REGION)
+            number = phone.to_e164(number, settings.PHONE_DEFAULT_REGION)
         except phone.BadPhone:
             number = ""
         if number:
@@ -43,31 +86,9 @@ def _exact(text: str) -> list[int]:
             found |= set(
                 ContactAlias.objects.filter(phone_number=number).values_list("contact_id", flat=True)
             )
-    by_id = ExternalRecord.objects.filter(external_id=text, contact__isnull=False)
+    # Connection by connection, as the index of external ids goes.
+    connections = list(Connection.objects.values_list("pk", flat=True))
+    by_id = ExternalRecord.objects.filter(connection__in=connections, external_id=text, contact__isnull=False)
     found |= {pk for pk in by_id.values_list("contact_id", flat=True) if pk is not None}
     found |= set(Contact.objects.filter(public_id=text).values_list("pk", flat=True))
     return sorted(found)
-
-
-def _named(text: str) -> Q:
-    """Every word is part of the first or the last name."""
-    words = [Q(first_name__icontains=word) | Q(last_name__icontains=word) for word in text.split()]
-    return reduce(lambda first, second: first & second, words)
-
-
-def _numbered(text: str) -> Q:
-    digits = re.sub(r"\D", "", text)
-    if len(digits) < 4 or not _LOOKS_LIKE_A_NUMBER.fullmatch(text):
-        return Q(pk__in=[])
-    # People leave out the country code and write the trunk zero.
-    return Q(phone_number__contains=digits.lstrip("0"))
-
-
-def _holding(text: str) -> Q:
-    """Part of a custom value. The whole JSON is looked at first: it costs less than taking it apart field by field."""
-    names = CustomField.objects.exclude(type="boolean").values_list("name", flat=True)
-    values = [Q(**{f"custom_fields__{name}__icontains": text}) for name in names]
-    if not values:
-        return Q(pk__in=[])
-    escaped = json.dumps(text)[1:-1]
-    return (Q(held__icontains=text) | Q(held__icontains=escaped)) & reduce(or_, values)

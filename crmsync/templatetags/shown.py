@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from django.template.context import RequestContext
 from django.utils.safestring import SafeString
 
 from contacts import phone, shown
+from contacts.models import Contact
 from contacts.values import Value
+from crmsync.pages.book import Column
 from sync.models import counts_in_words
 
 register = template.Library()
@@ -25,7 +28,7 @@ def moment(at: datetime | None) -> SafeString | str:
 
 @register.filter
 def exact(at: datetime) -> str:
-    """The full moment in UTC."""
+    """The full moment in the reader's time zone."""
     return shown.exact(at)
 
 
@@ -90,6 +93,24 @@ def query(context: RequestContext, **changes: Any) -> str:
         else:
             parameters[name] = str(new)
     return f"?{parameters.urlencode()}"
+
+
+@register.simple_tag(takes_context=True)
+def without(context: RequestContext, names: Iterable[str]) -> str:
+    """The address' query without some parameters, on its first page."""
+    parameters = context["request"].GET.copy()
+    for name in (*names, "page"):
+        parameters.pop(name, None)
+    return f"?{parameters.urlencode()}"
+
+
+@register.filter
+def cell(contact: Contact, column: Column) -> SafeString | str:
+    """What a column of the contact list shows of a contact."""
+    if column.kind == "tags":
+        return shown.chips([tag.label for tag in contact.tags.all()]) or shown.value(None)
+    held = column.value(contact)
+    return shown.moment(held) if column.kind == "moment" else brief(held, column.kind)
 
 
 @register.filter

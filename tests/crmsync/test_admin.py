@@ -222,7 +222,7 @@ def test_contacts_are_not_deleted_here(client: Client):
     assert client.get(reverse("admin:contacts_contact_delete", args=[ada.pk])).status_code == 403
     page = text(client.get("/admin/contacts/contact/"))
     assert "delete_selected" not in page
-    assert "deleted through the API" in page
+    assert "A contact is deleted on its page." in page
 
 
 def test_a_key_that_has_expired_says_so():

@@ -48,6 +48,7 @@ MISTAKES = [
     ("crmsync.E009", database(SQLITE, ATOMIC_REQUESTS=True)),
     ("crmsync.E010", database(SQLITE, OPTIONS={})),
     ("crmsync.E011", {"OPENAI_BASE_URL": "localhost:8080/v1", "OPENAI_API_KEY": "x"}),
+    ("crmsync.E012", {"CRMSYNC_API_RATE": -1}),
     ("crmsync.W001", database(POSTGRES, CONN_MAX_AGE=0)),
     ("crmsync.W002", {"OPENAI_BASE_URL": "http://127.0.0.1:8080/v1", "OPENAI_API_KEY": ""}),
     ("crmsync.W003", {"CRMSYNC_ALLOW_INSECURE_CRM_URLS": True}),

@@ -165,7 +165,7 @@ PLACES = [
     "/contacts/new/",
     "/questions/",
     "/reviews/",
-    "/agent-view/?number=%2B14155550100",
+    "/agent-view/",
     "/backfills/",
 ]
 

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from activity.models import Conversation
-from contacts.changes import Source, change_contact, change_numbers
+from contacts.changes import Source, change_contact, change_numbers, change_tags
 from contacts.models import Contact, ContactChange, ContactTag, ContactTouched, CustomField
 from crmsync.roles import OPERATOR, STAFF
 from integrations.models import Connection
@@ -243,3 +243,37 @@ def test_a_contact_is_added_by_number_in_any_spelling_once(fields):
     assert "already has this number" in again
     assert "not a valid phone number" in text(client.post("/contacts/new/", {"phone_number": "12"}))
     assert Contact.objects.count() == 1
+
+
+def test_a_contact_is_deleted_on_its_page_unless_a_crm_would_bring_it_back():
+    made = world()
+    client, path = client_of("operator"), f"/contacts/{made.contact.public_id}/delete/"
+    page = client.get(path)
+    assert "Salesforce EU syncs" in text(page)
+    assert "Delete the contact" not in text(page)
+    assert client.post(path, follow=True).redirect_chain == [(path, 302)]
+    assert Contact.objects.exists()
+    Connection.objects.update(enabled=False)
+    assert "Delete the contact" in text(client.get(path))
+    assert "Deleted Ada Lovelace." in text(client.post(path, follow=True))
+    assert not Contact.objects.exists()
+    assert client.get(path).status_code == 404
+
+
+def test_only_who_may_delete_is_offered_to():
+    made = world()
+    path = f"/contacts/{made.contact.public_id}/"
+    assert "/delete/" in text(client_of("operator").get(path))
+    assert "/delete/" not in text(client_of("staff").get(path))
+    assert client_of("reviewer").get(f"{path}delete/").status_code == 403
+
+
+def test_a_profile_tells_which_tags_were_given_and_by_whom():
+    made = world()
+    tag = ContactTag.objects.create(label="Very important")
+    change_tags(made.contact, add=[tag], source=Source("api_key", "key:1", "Nightly script"))
+    page = text(client_of("staff").get(f"/contacts/{made.contact.public_id}/"))
+    history = page[page.index("Nightly script") :]
+    assert "Tags" in history
+    assert "Very important" in history
+    assert "contact_tags" not in page

@@ -7,12 +7,12 @@ from django.test import Client
 from django.utils import timezone
 
 from activity.backfill import backfill_some
-from activity.models import Backfill, Conversation, MergeReview
+from activity.models import ActivityEntry, Backfill, Conversation, MergeReview
 from contacts.changes import change_contact
 from contacts.models import Contact, CustomField
-from crmsync.roles import OPERATOR
+from crmsync.roles import OPERATOR, STAFF
 from mappings.models import AnalysisMapping
-from tests.crmsync.pages_world import client_of, contact, text
+from tests.crmsync.pages_world import client_of, connection, contact, text
 from tests.sync.world import PERSON
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +101,8 @@ def test_a_conversation_without_a_number_is_given_its_contact_once(client: Clien
     ada, grace = contact(), contact("+14155550101", "Grace", "Hopper")
     chat = Conversation.objects.create(key="chat_1", kind="chat", channel="web_chat", ended=True)
     assert f"/conversations/{chat.pk}/attach/" in text(client.get(f"/conversations/{chat.pk}/"))
-    assert "It was Ada Lovelace" in text(client.get(f"/conversations/{chat.pk}/attach/", {"q": "lovelace"}))
+    assert "It was Ada Lovelace" in text(client.post(f"/conversations/{chat.pk}/attach/", {"q": "lovelace"}))
+    assert "It was Ada" not in text(client.get(f"/conversations/{chat.pk}/attach/", {"q": "lovelace"}))
     client.post(f"/conversations/{chat.pk}/attach/", {"contact": ada.public_id})
     chat.refresh_from_db()
     assert (chat.contact, chat.attached_by) == (ada, "olga")
@@ -139,9 +140,57 @@ def test_what_an_agent_would_see_by_any_spelling_of_the_number(client: Client):
     CustomField.objects.create(name="margin", type="number", private=True)
     ada = contact(margin=12)
     change_contact(ada.pk, {"do_not_call": True}, source=PERSON)
-    page = text(client.get("/agent-view/", {"number": "(415) 555-0100"}))
+    page = text(client.post("/agent-view/", {"number": "(415) 555-0100"}))
     for words in ("Ada Lovelace", "<code>first_name</code>", "Do not call.", "Never told to agents: margin"):
         assert words in page
     assert "<code>margin</code>" not in page
-    assert "Nobody we know" in text(client.get("/agent-view/", {"number": "+14155550199"}))
-    assert 'role="alert"' in text(client.get("/agent-view/", {"number": "12"}))
+    assert "Nobody we know" in text(client.post("/agent-view/", {"number": "+14155550199"}))
+    assert 'role="alert"' in text(client.post("/agent-view/", {"number": "12"}))
+
+
+def test_a_number_that_is_looked_up_stands_in_no_address(client: Client):
+    contact()
+    page = text(client.get("/agent-view/", {"number": "(415) 555-0100"}))
+    assert "Ada" not in page
+    assert 'method="post"' in page
+    assert "Ada" in text(client.post("/agent-view/", {"number": "(415) 555-0100"}))
+
+
+@pytest.mark.parametrize("state", ["parked", "waiting", "expired"])
+def test_what_was_not_logged_is_logged_again_at_a_click(client: Client, state: str):
+    call = Conversation.objects.create(
+        key="call_1", kind="call", channel="phone", contact=contact(), ended=True
+    )
+    entry = ActivityEntry.objects.create(conversation=call, connection=connection(), state=state, attempts=10)
+    assert "Log again" in text(client.get(f"/conversations/{call.pk}/"))
+    assert "Log again" not in text(client_of(STAFF).get(f"/conversations/{call.pk}/"))
+    client.post(f"/conversations/{call.pk}/log-again/")
+    entry.refresh_from_db()
+    assert (entry.state, entry.attempts) == ("pending", 0)
+    assert "Log again" not in text(client.get(f"/conversations/{call.pk}/"))
+
+
+def test_what_may_be_in_the_crm_is_looked_for_first_when_it_is_logged_again(client: Client):
+    call = Conversation.objects.create(
+        key="call_1", kind="call", channel="phone", contact=contact(), ended=True
+    )
+    entry = ActivityEntry.objects.create(
+        conversation=call,
+        connection=connection(),
+        state="parked",
+        content_hash="a" * 64,
+        contact_external_id="1",
+    )
+    client.post(f"/conversations/{call.pk}/log-again/")
+    entry.refresh_from_db()
+    assert (entry.state, entry.contact_external_id) == ("unknown", "1")
+
+
+def test_what_we_answered_before_a_call_is_shown_beside_what_the_agent_was_given(client: Client):
+    answer = {"dynamic_variables": {"first_name": "Ada as it was"}, "reject": True}
+    call = Conversation.objects.create(
+        key="call_1", kind="call", channel="phone", variables={"first_name": "Given"}, answer=answer
+    )
+    page = text(client.get(f"/conversations/{call.pk}/"))
+    for words in ("What we answered before it", "Ada as it was", "It was rejected.", "Given"):
+        assert words in page

@@ -42,8 +42,8 @@ def address(name: str, known: World) -> str:
     of: dict[tuple[str, ...], list[object]] = {
         ("connection", "sync-now", "connection-test", "release-pushes", "left-out", "dry-run", "outbound", "arm", "disarm",
          "drift", "drift-repair"): [known.connection.public_id],
-        ("contact", "contact-edit", "contact-merge"): [known.contact.public_id],
-        ("conversation", "conversation-attach"): [known.conversation.pk],
+        ("contact", "contact-edit", "contact-delete", "contact-merge"): [known.contact.public_id],
+        ("conversation", "conversation-attach", "conversation-log-again"): [known.conversation.pk],
         ("run", "run-approve", "run-reject", "run-cancel", "run-export"): [known.run.pk],
         ("issue-retry", "issue-ignore"): [known.connection.issues.get(kind="no_phone").pk],
         ("question", "decide", "choose-record", "thaw"): [known.question.pk],
@@ -100,12 +100,12 @@ def test_only_those_who_run_the_system_add_contacts_and_start_syncs(role: str):
 MAY: dict[tuple[str, ...], tuple[str, ...]] = {
     RUNNERS: (
         "dry-run", "drift", "drift-repair", "connection-test", "release-pushes", "outbound", "arm", "disarm",
-        "unknown-value", "run-approve", "run-reject", "run-cancel", "contact-merge", "backfills",
+        "unknown-value", "run-approve", "run-reject", "run-cancel", "contact-merge", "contact-delete", "backfills",
         "backfill", "backfill-stop", "undo",
     ),
     EDITORS: (
         "issue-retry", "issue-ignore", "issues-retry", "decide", "choose-record", "thaw", "review-decide",
-        "conversation-attach",
+        "conversation-attach", "conversation-log-again",
     ),
 }  # fmt: skip
 

@@ -12,7 +12,8 @@ from django_q.models import OrmQ
 
 from activity.models import WebhookDelivery
 from crmsync import tasks
-from crmsync.models import Heartbeat
+from crmsync.api_keys import issue_key
+from crmsync.models import Heartbeat, KeptAnswer
 from integrations.models import Connection
 from sync.models import RunState, SyncRun, WakeUp
 from sync.runs import request_run
@@ -95,7 +96,13 @@ def test_pruning_drops_old_rows_and_keeps_young_ones(connection: Connection, crm
             finished_at=now - timedelta(days=days),
         )
     old = WebhookDelivery.objects.count()
+    key, _ = issue_key("script")
+    for days in (0, 2):
+        KeptAnswer.objects.create(
+            api_key=key, key_hash=str(days), claimed_until=now, created_at=now - timedelta(days=days)
+        )
     dropped = tasks.prune()
-    assert dropped["runs"] == 2
+    assert (dropped["runs"], dropped["answers"]) == (2, 1)
+    assert KeptAnswer.objects.get().key_hash == "0"
     assert set(SyncRun.objects.values_list("pk", flat=True)) == {runs["busy"].pk, runs["today"].pk}
     assert WebhookDelivery.objects.count() == old
