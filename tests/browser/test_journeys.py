@@ -1,0 +1,104 @@
+"""What people come for, from the first click to the end that counts: in the CRM's own record where it ends there."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.stack import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.once]
+
+
+def test_a_badly_typed_number_finds_the_contact(page_of: Callable[[str], Page], stack: Stack):
+    page, number = page_of("staff"), stack.facts["number"]
+    page.goto("/")
+    page.get_by_role("link", name="Contacts", exact=True).click()
+    page.get_by_label("Search").fill(f"({number[2:5]})  {number[5:8]}.{number[8:]}")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name=stack.facts["name"]).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(stack.facts["name"])
+    expect(page.get_by_role("link", name="Edit", exact=True)).to_have_count(0)
+
+
+def test_a_merge_is_reviewed_and_reaches_the_crm(page_of: Callable[[str], Page], stack: Stack):
+    page = page_of("operator")
+    page.goto("/")
+    page.get_by_role("link", name=re.compile("^Merges to review")).click()
+    waiting = page.get_by_label("Together").count()
+    text = page.get_by_label("Together").first
+    text.fill(f"{text.input_value().strip()} Call before noon.")
+    page.get_by_role("button", name="Accept").first.click()
+    expect(page.get_by_text("Written.")).to_be_visible()
+    expect(page.get_by_label("Together")).to_have_count(waiting - 1)
+    page.goto(stack.places["contact"])
+    expect(page.get_by_role("row", name=re.compile("^Notes"))).to_contain_text("Call before noon.")
+    _wait_for(lambda: "Call before noon." in str(_customer(stack)["Notes__c"]))
+
+
+def test_an_issue_is_followed_to_its_repair(page_of: Callable[[str], Page], stack: Stack):
+    page = page_of("operator")
+    page.goto("/")
+    page.get_by_role("link", name="Records without a phone number").click()
+    card = page.locator(".issue", has_text="Salesforce")
+    card.get_by_role("link", name="Show the records").click()
+    record = page.locator("tbody th code").first.inner_text()
+    # Whoever minds the CRM enters the number there.
+    stack.control.edit_contact("salesforce", record, {"Phone": "(206) 555-0143"})
+    page.get_by_role("link", name="Salesforce", exact=True).click()
+    page.get_by_role("button", name="Sync now").click()
+    expect(page.locator(".head .chip")).to_have_text("succeeded", timeout=15_000)
+    page.goto("/contacts/?q=206+555+0143")
+    page.locator("tbody th a").click()
+    expect(page.locator("aside")).to_contain_text(record)
+
+
+def test_a_run_is_undone_here_and_in_the_crm(page_of: Callable[[str], Page], stack: Stack):
+    page = page_of("operator")
+    record = stack.control.contacts("salesforce", limit=1)[0]
+    was = record["fields"]["FirstName"]
+    stack.control.edit_contact("salesforce", record["id"], {"FirstName": "Mistyped"})
+    page.goto(stack.places["connection"])
+    page.get_by_role("button", name="Sync now").click()
+    expect(page.locator(".head .chip")).to_have_text("succeeded", timeout=15_000)
+    page.get_by_role("link", name="Undo this run").click()
+    page.get_by_role("button", name=re.compile("^Undo: restore")).click()
+    expect(page.locator(".head .chip")).to_have_text("done", timeout=15_000)
+    _wait_for(lambda: stack.control.contact("salesforce", record["id"])["fields"]["FirstName"] == was)
+
+
+def test_the_keyboard_alone_leads_to_the_content_and_shows_where_it_is(page_of: Callable[[str], Page]):
+    page = page_of("staff")
+    page.goto("/contacts/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    inside = "document.querySelector('main').contains(document.activeElement)"
+    assert page.evaluate(inside)
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_dates_are_in_the_readers_zone_with_the_exact_time_on_hover(page_of: Callable[[str], Page]):
+    page = page_of("staff")
+    page.goto("/runs/")
+    expect(page.locator("main time").first).to_have_attribute("title", re.compile(r"\d\d:\d\d:\d\d CES?T$"))
+
+
+def _customer(stack: Stack) -> dict[str, object]:
+    """The customer's record in Salesforce."""
+    fields: dict[str, object] = stack.control.contact("salesforce", stack.facts["salesforce"])["fields"]
+    return fields
+
+
+def _wait_for(true: Callable[[], bool], patience: float = 15.0) -> None:
+    until = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < until, "It did not come true in time."
+        time.sleep(0.1)
