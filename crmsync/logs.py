@@ -106,6 +106,7 @@ def logging_config(level: str, form: str) -> None:
                 "urllib3": {"level": "WARNING"},
                 "openai": {"level": "WARNING"},
                 "simple_salesforce": {"level": "WARNING"},
+                "axes": {"level": "WARNING"},  # counting is its work; who is shut out is news
                 "gunicorn.http.wsgi": {"level": "ERROR"},  # a line for every HEAD request
                 "django.request": {"level": "ERROR"},
                 "django.server": {"level": "ERROR"},
