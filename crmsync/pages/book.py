@@ -32,6 +32,7 @@ CALLING = {"no": "Do not call", "yes": "May be called"}
 KEPT = {"active": "Not archived", "archived": "Archived"}
 NO_CRM = "none"
 LONGEST = 200
+_UNREAD = ("sources", "contact_memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,11 @@ def asked(query: QueryDict, *, columns: Sequence[str] = ()) -> Asked:
         or any(one.active for one in by_field),
         guessed=meant.guessed,
     )
+
+
+def with_everything(rows: QuerySet[Contact]) -> QuerySet[Contact]:
+    """`rows` of an address, loaded with all that a file tells of a contact, whatever its columns read."""
+    return rows.defer(None).defer(*_UNREAD).prefetch_related(None).prefetch_related("tags")
 
 
 def _one_of(query: QueryDict, name: str, allowed: Any) -> str:
@@ -184,7 +190,7 @@ def _crms(contact: Contact) -> str:
 def _with(rows: QuerySet[Contact], columns: Sequence[Column]) -> QuerySet[Contact]:
     """Loads what the columns read and nothing more."""
     names = {column.name for column in columns}
-    unread = ["sources", "contact_memory"]
+    unread = [*_UNREAD]
     if not any(name.startswith("f.") for name in names):
         unread.append("custom_fields")
     rows = rows.defer(*unread)

@@ -7,7 +7,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from crmsync.pages.book import CALLING, KEPT, NO_CRM, Asked, asked
+from crmsync import export
+from crmsync.pages.book import CALLING, KEPT, NO_CRM, Asked, asked, with_everything
 from crmsync.pages.guard import page
 from crmsync.pages.listing import listing
 
@@ -33,12 +34,32 @@ def contact_list(request: HttpRequest) -> HttpResponse:
         "open": any(found.filters[name] for name in ("crm", "kept"))
         or any(one.active for one in found.narrowings),
         "shown": shown,
-        "export": _export(request, shown),
+        "export": _export_query(request, shown),
     }
     return render(request, "pages/contacts.html", context)
 
 
-def _export(request: HttpRequest, columns: list[str]) -> str:
+@page("contacts.view_contact")
+def contact_export(request: HttpRequest) -> HttpResponse:
+    """The whole list as the address asks for it, as CSV: who they are and the chosen columns, or with ?all=1 everything."""
+    found = asked(request.GET)
+    known = {column.header: column for column in export.every_column()}
+    if request.GET.get("all"):
+        rows, columns = with_everything(found.rows), list(known.values())
+    else:
+        chosen = {column.name.removeprefix("f."): column.value for column in found.columns}
+        identity = {column.header: column for column in export.IDENTITY}
+        more = {
+            name: known.get(name, export.Column(name, value))
+            for name, value in chosen.items()
+            if name != "name"
+        }
+        rows, columns = found.rows, list((identity | more).values())
+    # One of Django's two kinds of answer:
+    return export.csv_answer(export.contact_rows(rows, columns), "contacts")  # type: ignore[return-value]
+
+
+def _export_query(request: HttpRequest, columns: list[str]) -> str:
     """The query string of the same list as CSV: the columns are named, whatever a session remembers."""
     query = request.GET.copy()
     query.pop("page", None)

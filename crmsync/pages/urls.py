@@ -50,6 +50,7 @@ urlpatterns = [
     path("connections/<str:public_id>/drift/", drift.drift, name="drift"),
     path("connections/<str:public_id>/drift/repair/", drift.repair_drift, name="drift-repair"),
     path("contacts/", contacts.contact_list, name="contacts"),
+    path("contacts/export.csv", contacts.contact_export, name="contacts-export"),
     path("contacts/new/", edit.new, name="contact-new"),
     path("contacts/<str:public_id>/", profile.profile, name="contact"),
     path("contacts/<str:public_id>/edit/", edit.edit, name="contact-edit"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable
 
@@ -78,6 +80,42 @@ def test_the_list_is_narrowed_by_tag_and_by_opt_out():
     both = text(client.get("/contacts/?tag=nonsense&calling=perhaps&sort=sideways"))
     assert ada.name in both
     assert grace.name in both
+
+
+def exported(client: Client, query: str) -> list[list[str]]:
+    answer = client.get(f"/contacts/export.csv?{query}")
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    raw = b"".join(answer.streaming_content).decode()  # type: ignore[arg-type]
+    assert raw.startswith("\ufeff")
+    return list(csv.reader(io.StringIO(raw[1:])))
+
+
+def test_the_list_as_it_is_filtered_and_sorted_is_downloaded_as_csv(fields):
+    crm = connection()
+    ada = contact("+14155550100", "Ada", "Lovelace", a_string="=1+1", a_number=1815.5, plan="pro")
+    contact("+14155550101", "Grace", "Hopper", plan="pro")
+    contact("+14155550102", "Alan", "Turing", plan="free")
+    ada.tags.add(ContactTag.objects.create(label="Key"))
+    ExternalRecord.objects.create(connection=crm, contact=ada, external_id="x1")
+    query = "f.plan=pro&sort=name&column=f.a_string&column=crm&column=f.a_number&column=tags"
+    assert exported(client_of(STAFF), query) == [
+        ["phone_number", "first_name", "last_name", "a_string", "crm", "a_number", "tags"],
+        ["+14155550101", "Grace", "Hopper", "", "", "", ""],
+        ["+14155550100", "Ada", "Lovelace", "'=1+1", "Salesforce EU", "1815.5", "Key"],
+    ]
+
+
+def test_a_download_of_everything_has_every_field_in_a_fixed_number_of_queries(
+    fields, django_assert_max_num_queries
+):
+    for number in range(30):
+        contact(f"+141555501{number:02}", "Ada", str(number), plan="pro", a_string="x")
+    client = client_of(STAFF)
+    with django_assert_max_num_queries(13):
+        head, *rows = exported(client, "q=ada&column=phone_number&all=1")
+    assert len(rows) == 30
+    assert {"contact_id", "do_not_call", "a_datetime", "plan", "tags", "updated_at"} <= {*head}
+    assert {row[head.index("plan")] for row in rows} == {"pro"}
 
 
 def test_a_profile_tells_everything_and_where_it_came_from():

@@ -25,6 +25,7 @@ READ = (
     "question",
     "undo-request",
     "contacts",
+    "contacts-export",
     "contact",
     "conversations",
     "conversation",
