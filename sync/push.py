@@ -59,6 +59,20 @@ def claim(connection: Connection, *, urgent_only: bool = False, limit: int = BAT
     return taken
 
 
+def push_contact(connection: Connection, contact_id: int) -> bool:
+    """Push what waits for one contact now, whenever it is due; False where nothing waits or a worker has it.
+
+    The caller has seen that the connection may be written to.
+    """
+    now = timezone.now()
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    rows = PendingPush.objects.filter(free, connection=connection, contact_id=contact_id)
+    if not rows.update(claimed_until=now + LEASE):
+        return False
+    _work(connection, list(PendingPush.objects.filter(connection=connection, contact_id=contact_id)))
+    return True
+
+
 def _due(connection: Connection, *, urgent_only: bool) -> QuerySet[PendingPush]:
     now = timezone.now()
     free = Q(claimed_until=None) | Q(claimed_until__lte=now)

@@ -54,10 +54,15 @@ def profile(request: HttpRequest, public_id: str) -> HttpResponse:
     if merged:
         return redirect(merged.contact)
     contact = get_object_or_404(Contact.objects.prefetch_related("tags", "aliases"), public_id=public_id)
+    return render(request, "pages/contact.html", profile_of(contact))
+
+
+def profile_of(contact: Contact) -> dict[str, Any]:
+    """What the page of one contact shows."""
     fields = list(CustomField.objects.all())
     specs = BUILT_IN | {field.name: field.spec for field in fields}
     records = records_of(contact)
-    context = {
+    return {
         "contact": contact,
         "lines": lines(contact, fields),
         "records": records,
@@ -69,7 +74,6 @@ def profile(request: HttpRequest, public_id: str) -> HttpResponse:
         "variables": dynamic_variables(contact),
         "shown": SHOWN,
     }
-    return render(request, "pages/contact.html", context)
 
 
 def lines(contact: Contact, fields: list[CustomField]) -> list[Line]:

@@ -227,3 +227,29 @@ def test_the_page_costs_the_same_few_queries_however_much_there_is(
         at = timezone.now() - timedelta(minutes=number)
         SyncRun.objects.create(connection=connection, state=RunState.SUCCEEDED, finished_at=at)
     assert cost() == few <= 45
+
+
+def test_a_contact_is_resynced_on_its_page_with_the_result(client: Client, page: str, crm: LiveCrm):
+    Connection.objects.update(armed_at=timezone.now())
+    [record] = crm.records
+    crm.edit(record, plan="Pro")
+    edit_here(notes="wants a demo")
+    where = f"{ada().get_absolute_url()}resync/"
+    shown = text(client.post(where))
+    result = shown[shown.index("Resynced just now") : shown.index("Fields</h2>")]
+    assert "1 value taken from it. Written to it: notes." in result
+    assert "<del>Free</del>" in result
+    assert "<ins>Pro</ins>" in result
+    assert crm.value(record, "notes") == "wants a demo"
+    assert "Both sides held the same." in text(client.post(where))
+    assert client.get(where)["Location"] == ada().get_absolute_url()
+
+
+def test_a_contact_that_a_resync_finds_deleted_leads_back_to_the_list(
+    client: Client, connection: Connection, crm: LiveCrm
+):
+    Connection.objects.update(delete_policy="delete")
+    crm.delete(next(iter(crm.records)))
+    answer = client.post(f"{ada().get_absolute_url()}resync/", follow=True)
+    assert answer.redirect_chain == [("/contacts/", 302)]
+    assert "The CRM had deleted this record" in text(answer)

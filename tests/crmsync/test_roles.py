@@ -43,7 +43,7 @@ def address(name: str, known: World) -> str:
     of: dict[tuple[str, ...], list[object]] = {
         ("connection", "sync-now", "connection-test", "release-pushes", "left-out", "dry-run", "outbound", "arm", "disarm",
          "drift", "drift-repair"): [known.connection.public_id],
-        ("contact", "contact-edit", "contact-delete", "contact-merge"): [known.contact.public_id],
+        ("contact", "contact-edit", "contact-delete", "contact-merge", "contact-resync"): [known.contact.public_id],
         ("conversation", "conversation-attach", "conversation-log-again"): [known.conversation.pk],
         ("run", "run-approve", "run-reject", "run-cancel", "run-export"): [known.run.pk],
         ("issue-retry", "issue-ignore"): [known.connection.issues.get(kind="no_phone").pk],
@@ -106,7 +106,7 @@ MAY: dict[tuple[str, ...], tuple[str, ...]] = {
     ),
     EDITORS: (
         "issue-retry", "issue-ignore", "issues-retry", "decide", "choose-record", "thaw", "review-decide",
-        "conversation-attach", "conversation-log-again",
+        "conversation-attach", "conversation-log-again", "contact-resync",
     ),
 }  # fmt: skip
 
