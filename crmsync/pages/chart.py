@@ -73,8 +73,8 @@ def _chart(title: str, count: int, size: timedelta, looks: Sequence[Look], now: 
         if 0 <= place <= count:
             stretches[min(place, count - 1)].append(look)
     figures = [
-        [combine(look[column] for look in some) if some else None for some in stretches]
-        for column, (_, _, combine) in enumerate(SERIES, 1)
+        [combine(look[1:][column] for look in some) if some else None for some in stretches]
+        for column, (_, _, combine) in enumerate(SERIES)
     ]
     starts = [since + place * size for place in range(count)]
     series = [

@@ -99,8 +99,8 @@ def mappings(request: HttpRequest, public_id: str) -> HttpResponse:
     shown = offers(connection)
     fresh = not connection.inbound_mappings.filter(contact_field=PHONE).exists()
     context = _at(connection, "setup-mappings") | {
-        "rows": rows_of(shown, sent and sent.chosen, errors, fresh=fresh),
-        "more": rows_of(addable(connection, shown), sent and sent.made, errors, fresh=fresh),
+        "rows": rows_of(shown, sent.chosen if sent else None, errors, fresh=fresh),
+        "more": rows_of(addable(connection, shown), sent.made if sent else None, errors, fresh=fresh),
         "phones": phone_fields(connection),
         "phone": sent.phone if sent else phone_of(connection),
         "phone_errors": errors.get("phone", []),

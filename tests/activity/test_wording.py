@@ -54,6 +54,7 @@ def test_the_connections_templates_say_what_is_logged(linked, connection, crm):
 def test_every_variable_has_a_value_and_there_are_no_others(linked, settings):
     settings.CRMSYNC_PUBLIC_URL = "https://crm.example.com"
     conversation = Conversation.objects.get()
+    assert conversation.contact is not None
     conversation.contact.first_name = "Ada"
     values = values_of(conversation)
     assert set(values) == set(VARIABLES)

@@ -53,12 +53,12 @@ def test_bars_stand_in_their_hour_as_high_as_their_share():
     for hours, changes, waiting in ((23.5, 10, 0), (23.4, 10, 7), (0.5, 5, 3), (30, 99, 99)):
         Pulse.objects.create(at=NOW - timedelta(hours=hours), changes=changes, waiting=waiting)
     day, week = charts(NOW)
-    changes, conversations, waiting = day.series
-    assert [(round(bar.x), round(bar.height)) for bar in changes.bars] == [
+    written, talked, backlog = day.series
+    assert [(round(bar.x), round(bar.height)) for bar in written.bars] == [
         (0, HEIGHT),
         (round(WIDTH * 23 / 24), HEIGHT / 4),
     ]
-    assert (changes.figure, conversations.bars, waiting.figure) == (25, [], 7)
+    assert (written.figure, talked.bars, backlog.figure) == (25, [], 7)
     assert day.rows[0][1] == [20, 0, 7]
     assert day.rows[1][1] == [None, None, None]
     assert week.series[0].figure == 124
