@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min, OuterRef, Subquery, Sum
+from django.db.models import Count, Min, OuterRef, Subquery, Sum, Value
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -52,7 +53,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "runs": SyncRun.objects.select_related("connection").defer(*OF_ITS_CONNECTION, *LONG)[:8],
         "issues": issues,
         "issue_count": sum(row["issues"] for row in issues),
-        "today": today(),
+        "today": today(shown),
         "now": timezone.now(),
     }
     return render(request, "pages/dashboard.html", context)
@@ -144,19 +145,26 @@ def open_issues() -> list[dict[str, Any]]:
     ]
 
 
-def today() -> dict[str, Any]:
-    """The figures of the reader's day and what waits."""
+def today(shown: Sequence[Panel]) -> dict[str, Any]:
+    """The figures of the reader's day and what waits, over all connections; one query."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    waiting = PendingPush.objects.aggregate(count=Count("id"), oldest=Min("created_at"))
     deliveries = WebhookDelivery.objects.all()
+    counted = {
+        "conversations": Conversation.objects.filter(started_at__gte=midnight),
+        "logged": ActivityEntry.objects.filter(logged_at__gte=midnight),
+        "deliveries_waiting": deliveries.filter(state=WebhookDelivery.State.PENDING),
+        "deliveries_parked": deliveries.filter(state=WebhookDelivery.State.PARKED),
+        "reviews": MergeReview.objects.filter(state=MergeReview.State.WAITING),
+    }
+    first, *others = [
+        rows.order_by().annotate(name=Value(name)).values_list("name").annotate(count=Count("pk"))
+        for name, rows in counted.items()
+    ]
     return {
-        "conversations": Conversation.objects.filter(started_at__gte=midnight).count(),
-        "logged": ActivityEntry.objects.filter(logged_at__gte=midnight).count(),
-        "pending": waiting["count"],
-        "oldest": waiting["oldest"],
-        "deliveries_waiting": deliveries.filter(state="pending").count(),
-        "deliveries_parked": deliveries.filter(state="parked").count(),
-        "reviews": MergeReview.objects.filter(state=MergeReview.State.WAITING).count(),
+        **dict.fromkeys(counted, 0),
+        **_counts(first.union(*others, all=True)),
+        "pending": sum(panel.pending for panel in shown),
+        "oldest": min((panel.oldest for panel in shown if panel.oldest), default=None),
     }
 
 
