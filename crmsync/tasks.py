@@ -20,6 +20,7 @@ from crmsync.api.repeats import prune as prune_answers
 from crmsync.models import Heartbeat
 from mappings.ready import check_some
 from sync.arming import remind as remind_to_arm
+from sync.held import read_held
 from sync.import_work import import_some
 from sync.models import WakeUp
 from sync.prune import prune as prune_sync
@@ -55,6 +56,7 @@ STEPS: tuple[Callable[[], int], ...] = (
     log_some,
     drain_touched,
     push_some,
+    read_held,
     undo_some,
     import_some,
     pull_some,

@@ -164,7 +164,7 @@ def _without_stale(ctx: Applying, kept: Sequence[Match]) -> list[Match]:
         if found.link and (found.link.push_epoch > ctx.epoch or found.link.contact_id in busy)
     }
     ctx.counts["left_to_push"] += len(stale)
-    want_pushes(ctx.connection, stale, reread=True)
+    want_pushes(ctx.connection, stale, reread=True, unread=True)
     return [found for found in kept if found.link and found.link.contact_id not in stale]
 
 

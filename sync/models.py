@@ -182,6 +182,10 @@ class PendingPush(models.Model):
     version = models.PositiveIntegerField(
         default=1, help_text="Rises with every touch, so that one during a push is not lost."
     )
+    unread = models.BooleanField(
+        default=False,
+        help_text="A pull has left the record to this push, unread: read even while nothing may be pushed.",
+    )
     attempts = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(default=timezone.now)
     claimed_until = models.DateTimeField(null=True, blank=True)
@@ -190,7 +194,10 @@ class PendingPush(models.Model):
     class Meta:
         verbose_name_plural = "pending pushes"
         constraints = [models.UniqueConstraint(fields=["connection", "contact"], name="one_pending_push")]
-        indexes = [models.Index(fields=["connection", "-urgent", "due_at"], name="push_due")]
+        indexes = [
+            models.Index(fields=["connection", "-urgent", "due_at"], name="push_due"),
+            models.Index(fields=["connection"], condition=models.Q(unread=True), name="push_unread"),
+        ]
 
     def __str__(self) -> str:
         return f"push of contact {self.contact_id} to {self.connection}"

@@ -160,7 +160,7 @@ def _push(connection: Connection, provider: Provider, rules: Rules, pending: Seq
         asked = [link.external_id or "" for link in due.values()]
         read = provider.read(asked, rules.external_names)
         try:
-            _send(connection, provider, _plan_all(ctx, {pk: rows[pk] for pk in due}, asked, read))
+            _send(connection, provider, plan_pushes(ctx, {pk: rows[pk] for pk in due}, asked, read))
         except breaker.Tripped as tripped:
             release([rows[pk] for pk in due])
             breaker.hold_pushes(connection, tripped)
@@ -184,10 +184,19 @@ def _to_read(
     return {pk: link for pk, link in linked.items() if pk in contacts and wanted(pk, link)}
 
 
-def _plan_all(
-    ctx: Applying, rows: Mapping[int, PendingPush], asked: Sequence[str], read: Mapping[str, Record]
+def plan_pushes(
+    ctx: Applying,
+    rows: Mapping[int, PendingPush],
+    asked: Sequence[str],
+    read: Mapping[str, Record],
+    *,
+    sends: bool = True,
 ) -> list[Intent]:
-    """Plan every contact under lock against what the CRM holds now, and write down what comes in and what will be sent."""
+    """Plan every contact under lock against what the CRM holds now, and write down what comes in and what will be sent.
+
+    `asked`: the external ids that were read, `read` what the CRM gave. Rows with nothing to send are done. Raises
+    breaker.Tripped where more would be overwritten than may be; not so if nothing is to be sent (`sends` False).
+    """
     intents: list[Intent] = []
     planned: list[ExternalRecord] = []
     moved: list[PendingPush] = []
@@ -218,7 +227,8 @@ def _plan_all(
         oscillation.detect(change_contacts(contacts, edits, source=Source("crm")))
         no_longer_asked(ctx.connection, decided)
         save_links(planned, "push_epoch")
-        breaker.count_pushes(ctx.connection, intents, len(ctx.ended))
+        if sends:
+            breaker.count_pushes(ctx.connection, intents, len(ctx.ended))
     release(moved)
     waiting = {row.pk for row in moved} | {intent.pending.pk for intent in intents}
     done([row for row in rows.values() if row.pk not in waiting])

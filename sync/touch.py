@@ -70,10 +70,12 @@ def want_pushes(
     *,
     urgent: bool = False,
     reread: bool = False,
+    unread: bool = False,
 ) -> int:
     """Have these contacts pushed to the connection. A push that is pending or running learns of it by its version.
 
-    `reread`: the record is to be read even if nothing is left to push (see `sync.push`).
+    `reread`: the record is to be read even if nothing is left to push (see `sync.push`). `unread`: it is so because a pull has
+    left it to the push, so it is read even while nothing may be pushed (see `sync.held`).
     """
     ids = sorted({pk for pk in contact_ids if pk is not None})
     if not ids:
@@ -90,9 +92,8 @@ def want_pushes(
         wanted = PendingPush.objects.filter(connection=connection, contact_id__in=ids)
         # Locked in one order, so that two who touch the same rows never wait for each other.
         list(wanted.select_for_update(no_key=True).order_by("contact_id").values_list("pk", flat=True))
-        wanted.update(
-            version=F("version") + 1, due_at=now, attempts=0, **({"urgent": True} if urgent else {})
-        )
+        flags = {name: True for name, wish in (("urgent", urgent), ("unread", unread)) if wish}
+        wanted.update(version=F("version") + 1, due_at=now, attempts=0, **flags)
     return len(ids)
 
 
