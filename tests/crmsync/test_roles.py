@@ -42,7 +42,9 @@ RUNNERS = (ADMINISTRATOR, OPERATOR)
 def address(name: str, known: World) -> str:
     of: dict[tuple[str, ...], list[object]] = {
         ("connection", "sync-now", "connection-test", "release-pushes", "left-out", "dry-run", "outbound", "arm", "disarm",
-         "drift", "drift-repair"): [known.connection.public_id],
+         "drift", "drift-repair", "setup-connection", "setup-access", "setup-mappings", "setup-dry-run", "setup-start",
+         "setup-sync"): [known.connection.public_id],
+        ("setup-new",): ["hubspot"],
         ("contact", "contact-edit", "contact-delete", "contact-merge", "contact-resync"): [known.contact.public_id],
         ("conversation", "conversation-attach", "conversation-log-again"): [known.conversation.pk],
         ("run", "run-approve", "run-reject", "run-cancel", "run-export"): [known.run.pk],
@@ -102,7 +104,8 @@ MAY: dict[tuple[str, ...], tuple[str, ...]] = {
     RUNNERS: (
         "dry-run", "drift", "drift-repair", "connection-test", "release-pushes", "outbound", "arm", "disarm",
         "unknown-value", "run-approve", "run-reject", "run-cancel", "contact-merge", "contact-delete", "backfills",
-        "backfill", "backfill-stop", "undo",
+        "backfill", "backfill-stop", "undo", "setup", "setup-new", "setup-connection", "setup-access", "setup-mappings",
+        "setup-dry-run", "setup-start", "setup-sync",
     ),
     EDITORS: (
         "issue-retry", "issue-ignore", "issues-retry", "decide", "choose-record", "thaw", "review-decide",
