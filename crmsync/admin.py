@@ -1,4 +1,4 @@
-"""The top of the admin: API keys, the organisation, the history of every configuration change, the connection's page."""
+"""The top of the admin: API keys, the organisation, the connection's page, the history of the configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
@@ -17,8 +16,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from contacts import shown
-from contacts.ledger import Ledger
-from crmsync import admin_connection  # noqa: F401 (importing registers it)
+from crmsync import admin_connection, admin_history  # noqa: F401 (importing registers them)
 from crmsync.api_keys import ApiKey, Scope, issue_key
 from crmsync.organisation import DEFAULT_MEMORY_PROMPT, Organisation
 
@@ -186,27 +184,3 @@ class OrganisationAdmin(admin.ModelAdmin):
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         return redirect("admin:crmsync_organisation_change", Organisation.current().pk)
-
-
-@admin.register(LogEntry)
-class LogEntryAdmin(Ledger):
-    """Who changed what in the setup, and when."""
-
-    list_display = ("when", "user", "what", "object_repr", "change")
-    list_filter = ("action_flag",)
-    list_select_related = ("user", "content_type")
-
-    @admin.display(description="at", ordering="action_time")
-    def when(self, entry: LogEntry) -> SafeString | str:
-        """Its age."""
-        return shown.moment(entry.action_time)
-
-    @admin.display(description="kind", ordering="content_type")
-    def what(self, entry: LogEntry) -> str:
-        """The kind of object."""
-        return str(entry.content_type.name) if entry.content_type else "–"
-
-    @admin.display(description="change")
-    def change(self, entry: LogEntry) -> str:
-        """What was changed, in words."""
-        return entry.get_change_message() or entry.get_action_flag_display()

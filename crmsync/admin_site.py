@@ -19,7 +19,7 @@ GROUPS = (
         ("Conversation", "MergeReview", "AppliedMapping", "ActivityEntry", "WebhookDelivery", "Backfill"),
     ),
     ("sync", "Sync", ("SyncRun", "SyncIssue", "ExternalRecord", "PendingPush", "UndoRequest")),
-    ("access", "Access", ("User", "Group", "ApiKey", "LogEntry")),
+    ("access", "Access", ("User", "Group", "ApiKey", "ConfigChange")),
 )
 
 

@@ -25,11 +25,13 @@ class CrmsyncConfig(AppConfig):
         from activity.signatures import key_sources
         from crmsync import checks  # noqa: F401 (importing registers them)
         from crmsync.api_keys import webhook_secrets
+        from crmsync.config_watch import watch
         from crmsync.organisation import governance as organisation_rules
         from crmsync.roles import ensure_roles
         from crmsync.schedules import ensure_schedules
 
         key_sources.append(webhook_secrets)
         governance.sources.append(organisation_rules)
+        watch()
         post_migrate.connect(ensure_schedules, sender=self, dispatch_uid="crmsync.schedules")
         post_migrate.connect(ensure_roles, sender=self, dispatch_uid="crmsync.roles")

@@ -6,11 +6,12 @@ from django.db import models
 from django.utils import timezone
 
 from crmsync.api_keys import ApiKey
+from crmsync.config_history import ConfigChange
 from crmsync.organisation import Organisation
 from crmsync.pulse import Pulse
 from integrations.secrets import EncryptedJSONField
 
-__all__ = ["ApiKey", "Heartbeat", "KeptAnswer", "Organisation", "Pulse"]
+__all__ = ["ApiKey", "ConfigChange", "Heartbeat", "KeptAnswer", "Organisation", "Pulse"]
 
 
 class Heartbeat(models.Model):

@@ -100,7 +100,7 @@ def leading_connection() -> Connection | None:
 
 def rank_first(connection: Connection) -> None:
     """Let `connection` outrank all others, whose order stays."""
-    others = Connection.objects.exclude(pk=connection.pk).values_list("pk", flat=True)
-    for position, pk in enumerate([connection.pk, *others], 1):
-        Connection.objects.filter(pk=pk).update(rank=position * 10)
-    connection.rank = 10
+    others = Connection.objects.exclude(pk=connection.pk).only("pk", "name", "rank")
+    for position, one in enumerate([connection, *others], 1):
+        one.rank = position * 10
+        one.save(update_fields=["rank"])

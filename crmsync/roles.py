@@ -12,6 +12,8 @@ from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 
+from crmsync.config_watch import unwatched
+
 ADMINISTRATOR, OPERATOR, REVIEWER, STAFF = "administrator", "operator", "reviewer", "staff"
 ROLES = (ADMINISTRATOR, OPERATOR, REVIEWER, STAFF)
 OUR_APPS = ("contacts", "integrations", "mappings", "sync", "activity", "crmsync")
@@ -32,7 +34,7 @@ _REVIEWED = (
 )
 # Operators run the system and change the organisation's rules, but do not hand out access: API keys, people, groups.
 _KEPT_FROM_OPERATORS = ("crmsync.", "auth.", "admin.")
-_YET_OPERATORS = {"crmsync.view_organisation", "crmsync.change_organisation", "admin.view_logentry"}
+_YET_OPERATORS = {"crmsync.view_organisation", "crmsync.change_organisation", "crmsync.view_configchange"}
 
 
 def _all_of_ours() -> dict[str, Permission]:
@@ -62,7 +64,7 @@ def ensure_roles(using: str = "default", **_: Any) -> None:
         # Ours is the first app to hear of a migrate: the permissions of the others may not be there yet.
         create_permissions(config, verbosity=0, using=using)
     known = _all_of_ours()
-    with transaction.atomic(using=using):
+    with transaction.atomic(using=using), unwatched():
         for role in ROLES:
             group, _made = Group.objects.get_or_create(name=role)
             wanted = {known[name].pk for name in permissions_of(role, set(known))}

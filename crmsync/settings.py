@@ -154,6 +154,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "crmsync.zone.ReaderZone",
+    "crmsync.acting.ActingPerson",
     "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [

@@ -79,8 +79,11 @@ def approve_outbound(connection: Connection, *, by: str, previewed_at: datetime 
     """
     now = timezone.now()
     with transaction.atomic():
-        unarmed = Connection.objects.filter(pk=connection.pk, armed_at=None)
-        unarmed.update(armed_at=now, armed_by=by[:150], pushes_approved_at=min(previewed_at or now, now))
+        row = Connection.objects.select_for_update().only("pk", "name", *ARMING).get(pk=connection.pk)
+        if row.armed_at is None:
+            row.armed_at, row.armed_by = now, by[:150]
+            row.pushes_approved_at = min(previewed_at or now, now)
+            row.save(update_fields=ARMING)
         issues.resolve(connection, kind=KIND, by=by)
     connection.refresh_from_db(fields=ARMING)
     wake()
@@ -88,9 +91,9 @@ def approve_outbound(connection: Connection, *, by: str, previewed_at: datetime 
 
 def disarm(connection: Connection, *, by: str) -> None:
     """Write nothing more to the CRM's contacts until a preview is approved anew; nothing that waits is lost."""
-    Connection.objects.filter(pk=connection.pk).update(
-        armed_at=None, armed_by=by[:150], pushes_approved_at=None
-    )
+    row = Connection.objects.only("pk", "name", *ARMING).get(pk=connection.pk)
+    row.armed_at, row.armed_by, row.pushes_approved_at = None, by[:150], None
+    row.save(update_fields=ARMING)
     connection.refresh_from_db(fields=ARMING)
     remind()
 

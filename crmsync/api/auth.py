@@ -9,6 +9,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from crmsync.acting import acts
 from crmsync.api_keys import ApiKey, Scope, find_key
 
 if TYPE_CHECKING:  # the framework's views load this module as their default
@@ -28,6 +29,7 @@ class BearerAuthentication(BaseAuthentication):
         key = find_key(words[1].decode("latin-1"))
         if key is None:
             raise AuthenticationFailed("This API key is unknown, expired or revoked.")
+        acts(key.ref, f"API key {key.name}")
         return key, key
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (the framework's signature)

@@ -136,7 +136,9 @@ def _store_tags(wanted: Sequence[Mapping[str, str]] | None) -> None:
     tags = [(sent["id"].lower(), sent["label"]) for sent in wanted or []]
     _no_repeats("contact_tags", "id", [tag_id for tag_id, _ in tags])
     _no_repeats("contact_tags", "label", [label for _, label in tags])
-    ContactTag.objects.update(listed=False)
+    for tag in ContactTag.objects.filter(listed=True).exclude(pk__in=[tag_id for tag_id, _ in tags]):
+        tag.listed = False
+        tag.save(update_fields=["listed"])
     for tag_id, label in tags:
         ContactTag.objects.update_or_create(pk=tag_id, defaults={"label": label, "listed": True})
 
@@ -148,13 +150,15 @@ def _no_repeats(key: str, part: str, values: Sequence[Any]) -> None:
 
 
 def _store_columns(wanted: Sequence[str]) -> None:
-    Organisation.current()
-    Organisation.objects.update(contact_columns=list(wanted))
+    organisation = Organisation.current()
+    organisation.contact_columns = list(wanted)
+    organisation.save(update_fields=["contact_columns"])
 
 
 def _store_prompt(wanted: str | None) -> None:
-    Organisation.current()
-    Organisation.objects.update(contact_memory_prompt=wanted or None)
+    organisation = Organisation.current()
+    organisation.contact_memory_prompt = wanted or None
+    organisation.save(update_fields=["contact_memory_prompt"])
 
 
 def _link(app_id: str | None) -> None:
@@ -162,15 +166,17 @@ def _link(app_id: str | None) -> None:
     linked = linked_connection()
     if app_id is None:
         _cancel_waiting(Connection.objects.filter(enabled=True))
-        Connection.objects.filter(enabled=True).update(enabled=False)
+        for one in Connection.objects.filter(enabled=True).only("pk", "name", "enabled"):
+            one.enabled = False
+            one.save(update_fields=["enabled"])
         return
     connection = find_app(app_id)
     if linked is not None and linked.pk == connection.pk:
         return
     _cancel_waiting(Connection.objects.filter(pk=connection.pk))
-    Connection.objects.filter(pk=connection.pk).update(
-        enabled=True, cursor="", next_sync_at=timezone.now() + connection.interval
-    )
+    connection.enabled, connection.cursor = True, ""
+    connection.next_sync_at = timezone.now() + connection.interval
+    connection.save(update_fields=["enabled", "cursor", "next_sync_at"])
     rank_first(connection)
 
 

@@ -29,6 +29,7 @@ from crmsync.api.contact_shapes import AnyObject
 from crmsync.api.errors import NotHere, Refused, from_model, invalid
 from crmsync.api.paging import DEFAULT_LIMIT, MOST, Wanted, page
 from crmsync.api_keys import Scope
+from crmsync.config_watch import as_replaced
 from integrations.connections import forget_token, set_credentials, test_connection
 from integrations.models import Connection
 from integrations.providers.registry import PROVIDERS
@@ -280,9 +281,11 @@ def _configure(connection: Connection, crm: Mapping[str, Any]) -> None:
                 "One mapping must target phone_number.",
                 "phone_number_required",
             )
-        _replace(InboundMapping, connection, pairs, "inbound_sync_mappings")
+        with as_replaced():
+            _replace(InboundMapping, connection, pairs, "inbound_sync_mappings")
     if "outbound_sync_mappings" in crm:
-        _replace(OutboundMapping, connection, crm["outbound_sync_mappings"], "outbound_sync_mappings")
+        with as_replaced():
+            _replace(OutboundMapping, connection, crm["outbound_sync_mappings"], "outbound_sync_mappings")
 
 
 def _replace(

@@ -166,7 +166,7 @@ def test_buttons_are_shown_to_those_who_may_press_them(role: str):
         ("admin:crmsync_apikey_add", (ADMINISTRATOR,)),
         ("admin:crmsync_organisation_changelist", RUNNERS),
         ("admin:auth_user_changelist", (ADMINISTRATOR,)),
-        ("admin:admin_logentry_changelist", RUNNERS),
+        ("admin:crmsync_configchange_changelist", RUNNERS),
     ],
 )
 @pytest.mark.parametrize("role", ROLES)
