@@ -106,6 +106,12 @@ class CustomField(models.Model):
             )
 
 
+def last_tag_position() -> int:
+    """Where a new tag stands: behind all others."""
+    worst = ContactTag.objects.aggregate(worst=models.Max("position"))["worst"]
+    return 1 if worst is None else int(worst) + 1
+
+
 class ContactTag(models.Model):
     """A label that groups contacts."""
 
@@ -113,6 +119,9 @@ class ContactTag(models.Model):
     label = models.CharField(max_length=120)
     listed = models.BooleanField(
         default=True, help_text="Offered and shown. A tag that is no longer listed stays on its contacts."
+    )
+    position = models.PositiveIntegerField(
+        default=last_tag_position, editable=False, help_text="In the order in which API clients list tags."
     )
 
     class Meta:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter, methodcaller
 from typing import Any
@@ -41,13 +41,13 @@ _ABOUT = ("conversation_count", "last_conversation_at", "created_at", "updated_a
 
 def every_column() -> list[Column]:
     """All that a file can tell of a contact, custom fields under their names; the memory is left out."""
-    custom = [
-        Column(name, methodcaller("value", name))
-        for name in CustomField.objects.values_list("name", flat=True)
-    ]
+    names = list(CustomField.objects.values_list("name", flat=True))
+    custom = [Column(name, methodcaller("value", name)) for name in names]
     rest = [Column("tags", _tags), Column("contact_id", attrgetter("public_id"))]
-    about = [Column(name, attrgetter(name)) for name in _ABOUT]
-    return [*IDENTITY, Column("do_not_call", attrgetter("do_not_call")), *custom, *rest, *about]
+    rest += [Column(name, attrgetter(name)) for name in _ABOUT]
+    # A header of ours that a custom field has too gets a beginning that no custom field has.
+    told = [replace(one, header=f"contact_{one.header}") if one.header in names else one for one in rest]
+    return [*IDENTITY, Column("do_not_call", attrgetter("do_not_call")), *custom, *told]
 
 
 def contact_rows(rows: QuerySet[Contact], columns: Sequence[Column]) -> Iterator[list[Any]]:

@@ -75,6 +75,12 @@ class Organisation(models.Model):
         """The row, made at first use."""
         return cls.objects.get_or_create(pk=1)[0]
 
+    @classmethod
+    def take_turn(cls) -> Organisation:
+        """The row, locked: whoever changes the setup in this transaction does it alone, until the transaction ends."""
+        cls.current()
+        return cls.objects.select_for_update(no_key=True).get(pk=1)
+
 
 def governance() -> Governance:
     """The organisation's rules for conversations."""

@@ -5,6 +5,8 @@ from django.urls import include, path
 
 from crmsync import health
 
+handler400 = "crmsync.api.errors.bad_request"
+handler500 = "crmsync.api.errors.server_failed"
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NoReturn
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
@@ -23,7 +24,7 @@ from rest_framework.views import APIView
 
 from contacts.changes import Source
 from crmsync.api.auth import BearerAuthentication, HasScope
-from crmsync.api.errors import error_response
+from crmsync.api.errors import NoLength, TooLarge, error_response
 from crmsync.api.repeats import HEADER, once
 from crmsync.api.throttle import PerKey
 from crmsync.api_keys import ApiKey, Scope
@@ -65,6 +66,14 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return str(super().to_internal_value(data))
+
+
+class TagId(Text):
+    """The id of a tag; its letters may be of either case."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """The id in lower case."""
+        return super().to_internal_value(data).lower()
 
 
 def only(value: str) -> Text:
@@ -174,6 +183,8 @@ class ApiView(APIView):
     parser_classes = [StrictJSONParser]
     renderer_classes = [JSONRenderer]
     content_negotiation_class = AlwaysJson
+    metadata_class = None  # the document describes the calls
+    most_bytes: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE  # of a body; None: the call looks itself
     scopes: tuple[Scope, ...] = ()
     scopes_to_post: tuple[Scope, ...] = ()  # instead of `scopes`, where a POST needs others
     also: tuple[Scope, ...] = ()
@@ -182,11 +193,25 @@ class ApiView(APIView):
         """Errors take our shape."""
         return error_response
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Know the caller, then look at the length of the body before it is read."""
+        super().initial(request, *args, **kwargs)
+        _check_length(request, self.most_bytes)
+
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Answers hold personal data: no cache may keep them."""
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers["Cache-Control"] = "no-store"
         return response
+
+
+def _check_length(request: Request, most: int | None) -> None:
+    """Raise NoLength for a body that Django would take for an empty one, TooLarge for one beyond `most` bytes."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not length and request.META.get("HTTP_TRANSFER_ENCODING"):
+        raise NoLength
+    if most is not None and length.isdecimal() and int(length) > most:
+        raise TooLarge(f"The body has {int(length):,} bytes; {most:,} are the most.")
 
 
 # Calls of the contract that lie outside of what this server does.
@@ -274,7 +299,7 @@ def documented(
     errors = [400, 401, 403, 429]
     errors += [422] if body or query or parameters or creates else []
     errors += [404] if parameters else []  # an id with a slash in it is another address
-    errors += [415] if body else []
+    errors += [411, 413, 415] if body else []
     errors += [409] if creates else []
     described = extend_schema(
         operation_id=operation,

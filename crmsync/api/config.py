@@ -61,6 +61,7 @@ class UpdateCrmConfig(ApiView):
         """Change parts of the CRM config; all or nothing."""
         body = read(ConfigUpdateShape, request.data)
         with transaction.atomic():
+            Organisation.take_turn()
             for key, store in _STEPS:
                 if key in body:
                     store(body[key])
@@ -133,14 +134,18 @@ def _store_mappings(wanted: Sequence[Mapping[str, str]]) -> None:
 
 def _store_tags(wanted: Sequence[Mapping[str, str]] | None) -> None:
     """A tag left out is no longer listed, yet stays on the contacts that have it: listed again, it shows again."""
-    tags = [(sent["id"].lower(), sent["label"]) for sent in wanted or []]
+    tags = [(sent["id"], sent["label"]) for sent in wanted or []]
     _no_repeats("contact_tags", "id", [tag_id for tag_id, _ in tags])
     _no_repeats("contact_tags", "label", [label for _, label in tags])
     for tag in ContactTag.objects.filter(listed=True).exclude(pk__in=[tag_id for tag_id, _ in tags]):
         tag.listed = False
         tag.save(update_fields=["listed"])
-    for tag_id, label in tags:
-        ContactTag.objects.update_or_create(pk=tag_id, defaults={"label": label, "listed": True})
+    holder = dict(ContactTag.objects.filter(listed=True).values_list("label", "pk"))
+    swapped = [holder[label] for tag_id, label in tags if holder.get(label, tag_id) != tag_id]
+    ContactTag.objects.filter(pk__in=swapped).update(listed=False)  # a label has room for one tag
+    for position, (tag_id, label) in enumerate(tags, 1):
+        wanted = {"label": label, "listed": True, "position": position}
+        ContactTag.objects.update_or_create(pk=tag_id, defaults=wanted)
 
 
 def _no_repeats(key: str, part: str, values: Sequence[Any]) -> None:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from contacts.models import ContactTag, CustomField
 from contacts.values import FieldType
-from crmsync.api.base import Choice, Shape, Text, epoch_ms, without_blanks
+from crmsync.api.base import Choice, Shape, TagId, Text, epoch_ms, without_blanks
 from crmsync.organisation import DEFAULT_MEMORY_PROMPT, Organisation, linked_connection
 from integrations.providers.base import ExternalField
 from mappings.models import AnalysisMapping, UpdateMode
@@ -44,12 +44,12 @@ class AnalysisMappingShape(Shape):
 class ConfigTagShape(Shape):
     """A tag that contacts can have."""
 
-    id = Text(min_length=32, max_length=32, help_text="32 hex digits, unique.")
+    id = TagId(min_length=32, max_length=32, help_text="32 hex digits, unique; kept in lower case.")
     label = Text(max_length=120)  # type: ignore[assignment]
 
     def validate_id(self, value: str) -> str:
         """Hex digits only."""
-        if not all(letter in "0123456789abcdefABCDEF" for letter in value):
+        if not all(letter in "0123456789abcdef" for letter in value):
             raise serializers.ValidationError("A tag id has 32 hex digits.", code="tag_id")
         return value
 
@@ -144,7 +144,9 @@ def config_document() -> dict[str, Any]:
             }
             for m in AnalysisMapping.objects.all()
         ],
-        "contact_tags": list(ContactTag.objects.filter(listed=True).values("id", "label")),
+        "contact_tags": list(
+            ContactTag.objects.filter(listed=True).order_by("position", "label").values("id", "label")
+        ),
         "contact_columns_order": organisation.contact_columns,
         "default_contact_memory_update_prompt": DEFAULT_MEMORY_PROMPT,
         "last_sync_timestamp": _last_sync(),

@@ -27,18 +27,23 @@ class AuthForm:
     shown: tuple[str, ...] = ()
 
 
-# By the credentials a provider needs, so that a new provider fits without a change here.
+# By the credentials of a set that a provider takes, so that a new provider fits without a change here.
 AUTH_FORMS: Mapping[tuple[str, ...], AuthForm] = {
     ("client_id", "client_secret"): AuthForm(
         "oauth2", {"client_id": "client_id", "client_secret": "client_secret"}, ("client_id",)
+    ),
+    ("client_id", "username", "private_key"): AuthForm(
+        "oauth2",
+        {"client_id": "client_id", "username": "username", "private_key": "private_key"},
+        ("client_id",),  # what the contract's answer has room for
     ),
     ("access_token",): AuthForm("api_key", {"api_key": "access_token"}),
 }
 
 
-def auth_form(provider: str) -> AuthForm:
-    """The form of credentials that the provider takes."""
-    return AUTH_FORMS[PROVIDERS[provider].credentials]
+def auth_forms(provider: str) -> list[AuthForm]:
+    """The forms of credentials that the provider takes, the usual one first."""
+    return [AUTH_FORMS[names] for names in PROVIDERS[provider].credential_sets]
 
 
 def _object(required: Sequence[str], **properties: Any) -> dict[str, Any]:
@@ -66,6 +71,13 @@ _SECRET = {"type": "string", "writeOnly": True}
                 type=_only("oauth2"),
                 client_id={"type": "string"},
                 client_secret=_SECRET,
+            ),
+            _object(
+                ["type", "client_id", "username", "private_key"],
+                type=_only("oauth2"),
+                client_id={"type": "string"},
+                username={"type": "string"},
+                private_key=_SECRET | {"description": "PEM text, for the JWT bearer flow."},
             ),
             _object(["type", "api_key"], type=_only("api_key"), api_key=_SECRET),
         ],
@@ -180,11 +192,12 @@ class AppShape(serializers.Serializer):
 
 def read_credentials(provider: str, sent: Mapping[str, Any]) -> dict[str, str]:
     """The credentials in an auth_config, by our names. Raises ValidationError."""
-    form = auth_form(provider)
-    if sent.get("type") != form.type:
-        raise invalid(
-            "auth_config.type", f"{provider} takes an auth_config of type {form.type}.", "auth_type"
-        )
+    forms = auth_forms(provider)
+    if sent.get("type") not in {form.type for form in forms}:
+        wanted = " or ".join(dict.fromkeys(form.type for form in forms))
+        raise invalid("auth_config.type", f"{provider} takes an auth_config of type {wanted}.", "auth_type")
+    given = sent.keys() - {"type"}
+    form = next((form for form in forms if given <= form.keys.keys()), forms[0])
     for key in (*form.keys, *(key for key in sent if key != "type")):
         if key not in form.keys:
             raise invalid(f"auth_config.{key}", "There is no such key in this auth_config.", "unknown_key")
@@ -200,7 +213,7 @@ def app_documents(connections: Sequence[Connection]) -> list[dict[str, Any]]:
 
 
 def _document(connection: Connection, org_id: str) -> dict[str, Any]:
-    form = auth_form(connection.provider)
+    form = _form_of(connection)
     shown = {key: connection.credentials.get(form.keys[key], "") for key in form.shown}
     return without_blanks(
         {
@@ -222,6 +235,12 @@ def _document(connection: Connection, org_id: str) -> dict[str, Any]:
             "tenant_url": connection.tenant_url,
         }
     )
+
+
+def _form_of(connection: Connection) -> AuthForm:
+    """The form of the credentials that are stored."""
+    forms, held = auth_forms(connection.provider), connection.credentials.keys()
+    return next((form for form in forms if set(form.keys.values()) <= held), forms[0])
 
 
 def _pairs(rows: Any) -> list[dict[str, str]]:

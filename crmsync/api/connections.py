@@ -30,6 +30,7 @@ from crmsync.api.errors import NotHere, Refused, from_model, invalid
 from crmsync.api.paging import DEFAULT_LIMIT, MOST, Wanted, page
 from crmsync.api_keys import Scope
 from crmsync.config_watch import as_replaced
+from crmsync.organisation import Organisation
 from integrations.connections import forget_token, set_credentials, test_connection
 from integrations.models import Connection
 from integrations.providers.registry import PROVIDERS
@@ -113,6 +114,7 @@ class CreateApp(ApiView):
             **body.get("crm_config", {}),
         }
         with transaction.atomic():
+            Organisation.take_turn()
             if Connection.objects.filter(provider=provider).count() >= MOST_PER_PROVIDER:
                 raise Refused(f"There are {MOST_PER_PROVIDER} {provider} apps already, which is the limit.")
             connection = Connection(
@@ -135,29 +137,14 @@ class UpdateApp(ApiView):
     @documented("update_app", "app", body=AppUpdateShape, answer=AppShape, paths=BY_ID)
     def patch(self, request: Request, app_id: str) -> Response:
         """Change an app; all or nothing. Provider and type are fixed."""
-        connection = find_app(app_id)
+        find_app(app_id)
         for fixed in ("provider", "type"):
             if isinstance(request.data, Mapping) and fixed in request.data:
                 raise invalid(fixed, f"The {fixed} of an app cannot change.", "fixed")
         body = read(AppUpdateShape, request.data)
-        before = connection.tenant_url
         with transaction.atomic():
-            if "name" in body:
-                connection.name = body["name"]
-            _describe(connection, body)
-            if "auth_config" in body:
-                set_credentials(connection, read_credentials(connection.provider, body["auth_config"]))
-            elif connection.tenant_url != before and connection.credentials:
-                raise invalid(
-                    "auth_config",
-                    "A new tenant_url needs the auth_config with it: stored credentials are never sent to a new address.",
-                    "required",
-                )
-            elif connection.tenant_url != before:
-                forget_token(connection)
-            else:
-                connection.save(update_fields=["name", "tenant_url", "updated_at"])
-            _configure(connection, body.get("crm_config", {}))
+            Organisation.take_turn()
+            _change(find_app(app_id), body)
         note(request, "app_changed", app=app_id, parts=sorted(body))
         return Response(app_documents([find_app(app_id)])[0])
 
@@ -235,6 +222,27 @@ def find_app(app_id: str) -> Connection:
     if connection is None:
         raise NotHere("No app has this id.")
     return connection
+
+
+def _change(connection: Connection, body: Mapping[str, Any]) -> None:
+    """Store what was sent, in the transaction of the caller."""
+    before = connection.tenant_url
+    if "name" in body:
+        connection.name = body["name"]
+    _describe(connection, body)
+    if "auth_config" in body:
+        set_credentials(connection, read_credentials(connection.provider, body["auth_config"]))
+    elif connection.tenant_url != before and connection.credentials:
+        raise invalid(
+            "auth_config",
+            "A new tenant_url needs the auth_config with it: stored credentials are never sent to a new address.",
+            "required",
+        )
+    elif connection.tenant_url != before:
+        forget_token(connection)
+    else:
+        connection.save(update_fields=["name", "tenant_url", "updated_at"])
+    _configure(connection, body.get("crm_config", {}))
 
 
 def _last_rank() -> int:

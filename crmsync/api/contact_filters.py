@@ -147,7 +147,8 @@ def _by_opt_out(rows: Rows, wanted: Any, at: str) -> Rows:
 
 def _by_tags(rows: Rows, wanted: Any, at: str) -> Rows:
     _, _, ids = _checked(wanted, at, ["enum"])
-    tagged = Contact.tags.through.objects.filter(contact=OuterRef("pk"), contacttag__in=ids)
+    wanted = [tag_id.lower() for tag_id in ids]
+    tagged = Contact.tags.through.objects.filter(contact=OuterRef("pk"), contacttag__in=wanted)
     return rows.filter(Exists(tagged.filter(contacttag__listed=True)))
 
 

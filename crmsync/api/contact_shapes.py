@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -11,7 +11,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from contacts.models import Contact, ContactTag, field_specs
 from contacts.values import BUILT_IN, MEMORY_LIMIT, DoesNotFit, FieldSpec, FieldType, Value, coerce
-from crmsync.api.base import Shape, Text, Truth, epoch_ms, without_blanks
+from crmsync.api.base import Shape, TagId, Text, Truth, epoch_ms, without_blanks
 from crmsync.api.errors import invalid
 from crmsync.organisation import Organisation, leading_connection
 from sync.models import ExternalRecord, RecordState
@@ -31,6 +31,8 @@ _JSON_TYPES: Mapping[FieldType, tuple[tuple[type, ...], str]] = {
 class AnyObject(serializers.JSONField):
     """A JSON object of any content."""
 
+    default_error_messages: ClassVar = {"invalid": "A JSON object is needed."}
+
     def to_internal_value(self, data: Any) -> Any:
         """The object."""
         if not isinstance(data, dict):
@@ -46,7 +48,7 @@ class ContactUpdateShape(Shape):
     do_not_call = Truth(required=False, help_text="An explicit false lifts an opt-out.")
     custom_fields = AnyObject(required=False, help_text="Values by field name; null clears one. Others stay.")
     contact_tag_ids = serializers.ListField(
-        child=Text(max_length=32), required=False, max_length=1000, help_text="The full set of tag ids."
+        child=TagId(max_length=32), required=False, max_length=1000, help_text="The full set of tag ids."
     )
     contact_memory = Text(
         required=False,

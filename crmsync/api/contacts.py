@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,9 +17,9 @@ from rest_framework.response import Response
 
 from contacts import phone
 from contacts.changes import PhoneTaken, Source, Written, change_contact, change_tags, create_contact
-from contacts.models import Contact, ContactTag
+from contacts.models import Contact, ContactTag, by_public_id
 from contacts.values import DoesNotFit
-from crmsync.api.base import ApiView, Shape, Text, Whole, caller, documented, read, source_of
+from crmsync.api.base import ApiView, Choice, Shape, Text, Whole, caller, documented, read, source_of
 from crmsync.api.contact_filters import FILTER_SCHEMA, filter_contacts, search_contacts
 from crmsync.api.contact_shapes import (
     AnyObject,
@@ -43,7 +45,16 @@ class Criteria(AnyObject):
     """The filters; checked where they are made into conditions."""
 
 
-class ContactListShape(Shape):
+class ContactChoiceShape(Shape):
+    """Which contacts, in which order."""
+
+    sort_order = Choice(["asc", "desc"], required=False, help_text="By creation; desc by default.")
+    search_query = Text(required=False, allow_blank=True, max_length=200)
+    filter_criteria = Criteria(required=False)
+    excluded_contact_ids = serializers.ListField(child=Text(max_length=64), required=False, max_length=1000)
+
+
+class ContactListShape(ContactChoiceShape):
     """Which contacts to list."""
 
     limit = Whole(
@@ -51,12 +62,6 @@ class ContactListShape(Shape):
     )
     pagination_key = Text(required=False, max_length=500)
     skip = Whole(required=False, min_value=0, max_value=10_000_000)
-    sort_order = serializers.ChoiceField(
-        ["asc", "desc"], required=False, help_text="By creation; desc by default."
-    )
-    search_query = Text(required=False, allow_blank=True, max_length=200)
-    filter_criteria = Criteria(required=False)
-    excluded_contact_ids = serializers.ListField(child=Text(max_length=64), required=False, max_length=1000)
 
 
 class ContactPageShape(serializers.Serializer):
@@ -173,8 +178,13 @@ class DeleteContact(ApiView):
     @documented("delete_contact", "contact", answer=None, status=204, paths=BY_ID)
     def delete(self, request: Request, contact_id: str) -> Response:
         """Delete a contact and its history. Refused while a CRM that syncs has its record: it would come back."""
+        contact = find_contact(contact_id)
+        if contact.public_id != contact_id:
+            raise NotHere(
+                f"This contact was merged into {contact.public_id}; delete that one if you mean it."
+            )
         try:
-            delete_contact(find_contact(contact_id).pk, by=caller(request).ref)
+            delete_contact(contact.pk, by=caller(request).ref)
         except StillLinked as linked:
             raise Refused(
                 f"{linked} Unlink the app first (app_id: null), or delete the record in the CRM."
@@ -193,11 +203,7 @@ class ListContacts(ApiView):
     def post(self, request: Request) -> Response:
         """List contacts, newest first unless asked otherwise. Archived ones are left out."""
         body = read(ContactListShape, request.data)
-        rows = filter_contacts(Contact.objects.filter(archived_at=None), body.get("filter_criteria", {}))
-        if text := body.get("search_query"):
-            rows = search_contacts(rows, text)
-        if excluded := body.get("excluded_contact_ids"):
-            rows = rows.exclude(public_id__in=excluded)
+        rows = chosen_contacts(body)
         wanted = Wanted(
             body.get("limit", DEFAULT_LIMIT),
             body.get("pagination_key", ""),
@@ -208,14 +214,22 @@ class ListContacts(ApiView):
         return Response(found | {"total": total(rows, by="created_at")})
 
 
+def chosen_contacts(body: Mapping[str, Any]) -> QuerySet[Contact]:
+    """The contacts that a ContactChoiceShape means, in no order yet. Raises ValidationError naming the criterion at fault."""
+    rows = filter_contacts(Contact.objects.filter(archived_at=None), body.get("filter_criteria", {}))
+    if text := body.get("search_query"):
+        rows = search_contacts(rows, text)
+    if excluded := body.get("excluded_contact_ids"):
+        rows = rows.exclude(public_id__in=excluded)
+    return rows
+
+
 def find_contact(contact_id: str) -> Contact:
-    """The contact with this public id. Raises NotHere."""
-    contact = (
-        Contact.objects.filter(public_id=contact_id).first() if _CONTACT_ID.fullmatch(contact_id) else None
-    )
-    if contact is None:
-        raise NotHere("No contact has this id.")
-    return contact
+    """The contact with this public id, or the one that it was merged into. Raises NotHere."""
+    if _CONTACT_ID.fullmatch(contact_id):
+        with suppress(Contact.DoesNotExist):
+            return by_public_id(contact_id)
+    raise NotHere("No contact has this id.")
 
 
 def read_number(raw: str) -> str:

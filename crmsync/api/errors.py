@@ -1,8 +1,9 @@
 """One error shape for every call: `{"status": "error", "message": …}`, and for a bad request also `errors` by field.
 
 400 the request breaks a rule · 401 no valid key · 403 the key lacks a scope · 404 no such call · 405 wrong method · 409 the
-first request with this Idempotency-Key is under way · 415 not JSON · 422 nothing with this id, or another body with a known
-Idempotency-Key · 429 too many requests. 409 means "again in a moment" only: client libraries repeat it silently.
+first request with this Idempotency-Key is under way · 411 no Content-Length · 413 too large · 415 not JSON · 422 nothing with
+this id, or another body with a known Idempotency-Key · 429 too many requests. 409 means "again in a moment" only: client
+libraries repeat it silently.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 import structlog
 from django.core.exceptions import ValidationError as ModelError
 from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
@@ -20,6 +23,7 @@ from rest_framework.views import exception_handler
 
 log = structlog.get_logger(__name__)
 SHOWN = 3
+FAILED = "The server failed; the failure is logged."
 
 
 class NotHere(APIException):
@@ -28,6 +32,21 @@ class NotHere(APIException):
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_detail = "Nothing with this id exists."
     default_code = "not_found"
+
+
+class NoLength(APIException):
+    """A body that is sent in chunks: what is not announced is not read."""
+
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_detail = "Send the body at once, with a Content-Length, and not in chunks."
+    default_code = "no_length"
+
+
+class TooLarge(APIException):
+    """A body beyond what a call takes."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "too_large"
 
 
 class Refused(APIException):
@@ -82,7 +101,7 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response:
         got_request_exception.send(
             sender=error_response, request=getattr(context["request"], "_request", None)
         )
-        return Response({"status": "error", "message": "The server failed; the failure is logged."}, 500)
+        return Response({"status": "error", "message": FAILED}, 500)
     body: dict[str, Any] = {"status": "error", "message": ""}
     if isinstance(error, ValidationError):
         body["errors"] = list(flatten(error.detail))
@@ -91,6 +110,24 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response:
         body["message"] = str(getattr(error, "detail", "") or "There is nothing at this address.")
     answer.data = body
     return answer
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What never reaches a call, such as a wrong Host header, is refused in the one shape too; pages keep Django's answer."""
+    if not _is_call(request):
+        return defaults.bad_request(request, exception)
+    return JsonResponse({"status": "error", "message": "The request cannot be understood."}, status=400)
+
+
+def server_failed(request: HttpRequest) -> HttpResponse:
+    """A failure around a call, which Django has logged."""
+    if not _is_call(request):
+        return defaults.server_error(request)
+    return JsonResponse({"status": "error", "message": FAILED}, status=500)
+
+
+def _is_call(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")
 
 
 def _sentence(problems: list[dict[str, str]]) -> str:

@@ -18,6 +18,12 @@ from tests.crmsync.api_client import client_with, problems
 
 pytestmark = pytest.mark.django_db
 OAUTH = {"type": "oauth2", "client_id": "sandbox-key", "client_secret": "sandbox-secret"}
+JWT = {
+    "type": "oauth2",
+    "client_id": "sandbox-key",
+    "username": "ada@acme.example",
+    "private_key": "-----BEGIN",
+}
 TOKEN = {"type": "api_key", "api_key": "pat-sandbox-token"}
 PHONE = {"external_field_name": "Phone", "field_name": "phone_number"}
 NAME = {"external_field_name": "FirstName", "field_name": "first_name"}
@@ -85,15 +91,29 @@ def test_a_bare_app_gets_the_phone_mapping_and_time_before_its_first_scheduled_s
     assert Connection.objects.get().next_sync_at > timezone.now() + timedelta(minutes=4)
 
 
+def test_a_private_key_takes_the_place_of_a_client_secret_and_back(api):
+    made = create(api, auth_config=JWT)
+    assert made["auth_config"] == {"type": "oauth2", "client_id": "sandbox-key"}
+    assert Connection.objects.get().credentials == {
+        key: JWT[key] for key in ("client_id", "username", "private_key")
+    }
+    assert change(api, made, auth_config=OAUTH)["auth_config"] == made["auth_config"]
+    assert Connection.objects.get().credentials.keys() == {"client_id", "client_secret"}
+
+
 def test_secrets_are_encrypted_and_never_answered(api):
-    made = [create(api, auth_config=OAUTH), create(api, provider="hubspot", auth_config=TOKEN)]
+    made = [
+        create(api, auth_config=OAUTH),
+        create(api, provider="hubspot", auth_config=TOKEN),
+        create(api, auth_config=JWT),
+    ]
     answers = [api.get(f"/api/get-app/{app['app_id']}").content for app in made] + [
         api.get("/api/list-apps").content
     ]
     with database.cursor() as cursor:
         cursor.execute("SELECT * FROM integrations_connection")
         stored = str(cursor.fetchall())
-    for secret in ("sandbox-secret", "pat-sandbox-token"):
+    for secret in ("sandbox-secret", "pat-sandbox-token", "-----BEGIN", "ada@acme.example"):
         assert secret not in stored
         assert all(secret.encode() not in answer for answer in answers)
     assert made[1]["auth_config"] == {"type": "api_key"}
@@ -110,6 +130,8 @@ def test_secrets_are_encrypted_and_never_answered(api):
         ({"auth_config": {"type": "oauth2", "client_id": "x"}}, "auth_config.client_secret"),
         ({"auth_config": OAUTH | {"client_id": " "}}, "auth_config.client_id"),
         ({"auth_config": OAUTH | {"password": "x"}}, "auth_config.password"),
+        ({"auth_config": OAUTH | {"username": "ada@acme.example"}}, "auth_config.username"),
+        ({"auth_config": {**JWT, "private_key": ""}}, "auth_config.private_key"),
         ({"auth_config": []}, "auth_config"),
         ({"tenant_url": "acme"}, "tenant_url"),
         ({"tenant_url": "ftp://acme.my.salesforce.com"}, "tenant_url"),

@@ -3,9 +3,11 @@
 import json
 
 import pytest
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 
 from activity.signatures import signing_keys
+from crmsync.api.base import ApiView
+from crmsync.api.errors import server_failed
 from crmsync.api_keys import ApiKey, issue_key
 from integrations.models import Connection
 from tests.crmsync.api_client import client_with, problems
@@ -102,8 +104,9 @@ def test_answers_are_json_whatever_a_client_says_it_accepts(accept, query):
     assert (refused.status_code, refused.headers["Content-Type"]) == (422, "application/json")
 
 
-def test_a_wrong_method_is_a_405_in_the_one_shape():
-    response = client_with().get("/api/create-contact")
+@pytest.mark.parametrize("method", ["get", "put", "options"])
+def test_a_wrong_method_is_a_405_in_the_one_shape(method):
+    response = getattr(client_with(), method)("/api/create-contact")
     assert (response.status_code, response.json()["status"]) == (405, "error")
 
 
@@ -134,6 +137,38 @@ def test_a_body_in_another_form_is_a_415():
         "/api/list-contacts", "a=b", content_type="application/x-www-form-urlencoded"
     )
     assert (response.status_code, response.json()["status"]) == (415, "error")
+
+
+def test_a_body_beyond_the_limit_is_a_413_before_it_is_read():
+    body = b'{"search_query": "' + b"a" * 2_000 + b'"}'
+    client = client_with()
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=1_000):  # what Django itself would fail at
+        ApiView.most_bytes, before = 1_000, ApiView.most_bytes
+        try:
+            response = client.generic("POST", "/api/list-contacts", body, content_type="application/json")
+        finally:
+            ApiView.most_bytes = before
+    assert (response.status_code, response.json()["status"]) == (413, "error")
+    assert "1,000" in response.json()["message"]
+
+
+def test_a_body_in_chunks_is_a_411_instead_of_an_empty_one():
+    response = client_with().post("/api/create-contact", headers={"Transfer-Encoding": "chunked"})
+    assert (response.status_code, response.json()["status"]) == (411, "error")
+
+
+def test_a_wrong_host_is_refused_in_the_one_shape_on_calls_only():
+    call, page = (
+        Client().get(path, headers={"Host": "evil.example"}) for path in ("/api/list-apps", "/login/")
+    )
+    assert (call.status_code, call.json()["status"]) == (400, "error")
+    assert (page.status_code, page.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+
+
+def test_a_failure_around_a_call_is_a_500_in_the_one_shape():
+    answer = server_failed(RequestFactory().get("/api/list-apps"))
+    assert (answer.status_code, json.loads(answer.content)["status"]) == (500, "error")
+    assert b"<h1>" in server_failed(RequestFactory().get("/contacts/")).content
 
 
 def test_a_failure_of_our_own_is_a_500_without_detail_and_logged(caplog):

@@ -164,6 +164,32 @@ def test_tags_are_trimmed_replaced_and_cleared(api, cleared):
     assert update(api, contact_tags=cleared)["contact_tags"] == []
 
 
+def test_tags_come_back_in_the_order_they_were_sent_and_new_ones_stand_behind(api):
+    tags = [{"id": VIP, "label": "VIP"}, {"id": LEAD, "label": "Lead"}]
+    assert update(api, contact_tags=tags)["contact_tags"] == tags
+    assert update(api, contact_tags=tags[::-1])["contact_tags"] == tags[::-1]
+    made = ContactTag.objects.create(label="A fair")
+    assert [tag["id"] for tag in update(api)["contact_tags"]] == [LEAD, VIP, made.pk]
+
+
+def test_tags_can_swap_their_labels(api):
+    update(api, contact_tags=[{"id": VIP, "label": "VIP"}, {"id": LEAD, "label": "Lead"}])
+    swapped = [{"id": VIP, "label": "Lead"}, {"id": LEAD, "label": "VIP"}]
+    assert update(api, contact_tags=swapped)["contact_tags"] == swapped
+
+
+def test_the_letters_of_a_tags_id_may_be_of_either_case(api):
+    assert update(api, contact_tags=[{"id": VIP.upper(), "label": "VIP"}])["contact_tags"][0]["id"] == VIP
+    sent = {"phone_number": "+14155550100", "contact_tag_ids": [VIP.upper()]}
+    assert [tag["id"] for tag in api.post("/api/create-contact", sent).json()["contact_tags"]] == [VIP]
+    tagged = {"contact_tag_ids": {"type": "enum", "op": "in", "value": [VIP.upper()]}}
+    assert api.post("/api/list-contacts", {"filter_criteria": tagged}).json()["total"] == 1
+    twice = [{"id": VIP, "label": "A"}, {"id": VIP.upper(), "label": "B"}]
+    assert problems(api.post("/api/update-crm-config", {"contact_tags": twice})) == {
+        "contact_tags.1.id": "repeated"
+    }
+
+
 def test_a_tag_left_out_stays_on_its_contacts_unseen_and_shows_again_when_listed_again(api):
     update(api, contact_tags=[{"id": VIP, "label": "VIP"}])
     made = api.post("/api/create-contact", {"phone_number": "+14155550100", "contact_tag_ids": [VIP]}).json()

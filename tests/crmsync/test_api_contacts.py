@@ -6,7 +6,7 @@ import pytest
 
 from activity.models import Conversation
 from contacts.changes import Source, change_contact, create_contact
-from contacts.models import Contact, ContactChange, ContactTag, CustomField
+from contacts.models import Contact, ContactChange, ContactTag, CustomField, FormerContactId
 from crmsync.api_keys import ApiKey
 from integrations.models import Connection
 from sync.models import ExternalRecord, RecordState
@@ -327,3 +327,16 @@ def test_a_contact_that_the_crm_filled_shows_no_user_change(api):
     contact = create_contact(ADA, {"first_name": "Ada"}, source=Source("crm")).contact
     change_contact(contact.pk, {"last_name": "L"}, source=Source("crm"))
     assert "user_modified_timestamp" not in api.get(f"/api/get-contact/{contact.public_id}").json()
+
+
+def test_the_id_of_a_contact_that_was_merged_leads_to_the_one_that_stayed_but_deletes_nobody(api):
+    stayed = create_contact("+14155550100", {"first_name": "Ada"}, source=Source("person")).contact
+    former = "contact_" + "f" * 24
+    FormerContactId.objects.create(public_id=former, contact=stayed)
+    assert api.get(f"/api/get-contact/{former}").json()["contact_id"] == stayed.public_id
+    changed = api.patch(f"/api/update-contact/{former}", {"last_name": "Lovelace"}).json()
+    assert (changed["contact_id"], changed["last_name"]) == (stayed.public_id, "Lovelace")
+    assert api.get(f"/api/v1/contacts/{former}/history/").status_code == 200
+    refused = api.delete(f"/api/delete-contact/{former}")
+    assert (refused.status_code, stayed.public_id in refused.json()["message"]) == (422, True)
+    assert Contact.objects.count() == 1

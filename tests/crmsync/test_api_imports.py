@@ -15,6 +15,7 @@ from contacts.models import Contact, ContactChange, CustomField
 from crmsync.api_keys import Scope
 from sync.import_work import import_some
 from sync.models import ContactImport
+from sync.undo_requests import undo_some
 from tests.crmsync.api_client import client_with, problems
 
 pytestmark = pytest.mark.django_db
@@ -167,6 +168,32 @@ def test_one_import_runs_at_a_time_and_a_file_is_imported_once():
     again = client.post("/api/create-contact-import", first)
     assert (again.status_code, "Upload the file again" in again.json()["message"]) == (400, True)
     assert client.post("/api/create-contact-import", second).status_code == 201
+
+
+def test_an_import_is_taken_back_by_its_upload():
+    create_contact(ADA, {"first_name": "Augusta"}, source=Source("person"))
+    client = client_with()
+    upload_id = upload(client).json()["upload_id"]
+    client.post("/api/v1/imports/", {"upload_id": upload_id, "column_mapping": MAPPING})
+    work()
+    sent = {"upload_id": upload_id}
+    look = client.post("/api/v1/undos/preview/", sent).json()
+    assert (look["restored"], look["changes"][0]["old"]) == (2, "Augusta")
+    assert client.post("/api/v1/undos/", sent).status_code == 201
+    undo_some()
+    assert Contact.objects.get().first_name == "Augusta"
+    assert client.post("/api/v1/undos/", {"upload_id": "upload_" + "0" * 24}).status_code == 422
+
+
+def test_imports_are_listed_newest_first_with_their_figures():
+    client = client_with(name="nightly")
+    first, second = (upload(client).json()["upload_id"] for _ in range(2))
+    page = client.get("/api/v1/imports/", {"limit": 1}).json()
+    assert [one["upload_id"] for one in page["items"]] == [second]
+    rest = client.get("/api/v1/imports/", {"limit": 1, "pagination_key": page["pagination_key"]}).json()
+    assert [(one["upload_id"], one["state"], one["rows"]) for one in rest["items"]] == [
+        (first, "uploaded", 3)
+    ]
 
 
 def test_an_upload_that_nobody_knows_is_a_422():

@@ -267,7 +267,7 @@ def test_runs_and_conversations_are_taken_back_by_their_ids(api, all_of):
         ({"conversation_id": all_of.conversation.key}, all_of.conversation.ref),
     ):
         assert api.post("/api/v1/undos/", sent).json()["ref"] == ref
-    for sent in ({"run_id": 77}, {"conversation_id": "nothing"}, {"change_id": 77}, {"import_id": 77}):
+    for sent in ({"run_id": 77}, {"conversation_id": "nothing"}, {"change_id": 77}):
         assert api.post("/api/v1/undos/", sent).status_code == 422
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -161,7 +160,6 @@ class Conversations(ApiView):
     def post(self, request: Request) -> Response:
         """Hand in a call or chat. It is kept before this is answered, and worked on after; posting it again is harmless."""
         body = read(ConversationPostShape, request.data)
-        _check_size(request)
         document = receive.storable({name: _plain(value) for name, value in body.items()})
         raw = receive.canonical(document)
         new = receive.store(receive.posted(document, raw, request.headers))
@@ -247,8 +245,3 @@ def conversation_document(row: Conversation) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return {name: _plain(inner) for name, inner in value.items()} if isinstance(value, dict) else value
-
-
-def _check_size(request: Request) -> None:
-    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-        raise Refused(f"The body has more than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")

@@ -14,18 +14,19 @@ from contacts.models import Contact, ContactChange
 from crmsync.api.auth import need
 from crmsync.api.base import ApiView, Choice, Shape, Text, Whole, caller, documented, read, without_blanks
 from crmsync.api.errors import Refused, invalid
+from crmsync.api.imports import find_import
 from crmsync.api.v1.conversations import find_conversation
 from crmsync.api.v1.lists import AnyValue, PageQuery, found_by_id, newest, page_of, stamp
 from crmsync.api.v1.runs import find_run
 from crmsync.api_keys import Scope
 from sync.looking import Enough
-from sync.models import ContactImport, UndoRequest
+from sync.models import UndoRequest
 from sync.undo import UndoResult, preview_undo
 from sync.undo_plan import Undone, UndoRow, of_change, of_conversation, of_import, of_run
 from sync.undo_requests import UndoOpen, request_undo
 
 BY_ID = [("undo_id", "The undo.")]
-NAMES = ("change_id", "conversation_id", "run_id", "import_id")
+NAMES = ("change_id", "conversation_id", "run_id", "upload_id")
 MOST, ROWS = 2000, 200
 
 
@@ -35,7 +36,7 @@ class UndoRequestShape(Shape):
     change_id = Whole(required=False, min_value=1, help_text="A write of a contact's history.")
     conversation_id = Text(required=False, max_length=255)
     run_id = Whole(required=False, min_value=1)
-    import_id = Whole(required=False, min_value=1)
+    upload_id = Text(required=False, max_length=64, help_text="Of an import.")
 
 
 class UndoShape(serializers.Serializer):
@@ -150,7 +151,7 @@ def _chosen(request: Request, body: Mapping[str, Any]) -> Undone:
     if len(named) != 1:
         raise invalid("", f"Send exactly one of {', '.join(NAMES)}.", "exactly_one")
     (name,) = named
-    whole = name in ("run_id", "import_id")
+    whole = name in ("run_id", "upload_id")
     need(caller(request), Scope.RUN_JOBS if whole else Scope.WRITE_CONTACTS)
     if name == "change_id":
         return of_change(found_by_id(ContactChange.objects.all(), body[name], "change"))
@@ -158,7 +159,7 @@ def _chosen(request: Request, body: Mapping[str, Any]) -> Undone:
         return of_conversation(find_conversation(body[name]).ref)
     if name == "run_id":
         return of_run(find_run(body[name]))
-    return of_import(found_by_id(ContactImport.objects.all(), body[name], "import"))
+    return of_import(find_import(body[name]))
 
 
 def _document(row: UndoRequest) -> dict[str, Any]:

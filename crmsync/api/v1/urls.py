@@ -2,12 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from crmsync.api import backfills, imports
+from crmsync.api import backfills
 from crmsync.api.v1 import (
     calling,
     conversations,
     deliveries,
+    exports,
     history,
+    imports,
     issues,
     plans,
     reviews,
@@ -41,6 +43,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("plans/inbound/", plans.PlanInbound.as_view()),
     path("plans/outbound/", plans.PlanOutbound.as_view()),
     path("plans/contact/", plans.PlanContact.as_view()),
+    path("contacts/export/", exports.ExportContacts.as_view()),
     path("contacts/<str:contact_id>/provenance/", history.Provenance.as_view()),
     path("contacts/<str:contact_id>/history/", history.History.as_view()),
     path("undos/", undos.Undos.as_view()),
