@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from activity.log import oldest
 from activity.models import ActivityEntry, Conversation
+from activity.waiting import oldest
 from activity.wording import kind_of
 from integrations.models import Connection
 from sync.wake import wake
@@ -23,8 +23,7 @@ def catch_up(connection: Connection, *, chunk: int = CHUNK) -> int:
 
     Goes along the index of their arrival, `chunk` at a time, so it costs by that age alone and holds little.
     """
-    now, added = timezone.now(), 0
-    arrived, last = oldest(), 0
+    added, last, arrived = 0, 0, oldest()
     while True:
         rows = Conversation.objects.all()
         if arrived is not None:
@@ -33,7 +32,7 @@ def catch_up(connection: Connection, *, chunk: int = CHUNK) -> int:
         found = list(rows.order_by("created_at", "pk").values_list("pk", "created_at")[:chunk])
         if not found:
             break
-        added += _intend(connection, [pk for pk, _ in found], now)
+        added += _intend(connection, [pk for pk, _ in found])
         last, arrived = found[-1]
     if added:
         wake()
@@ -56,20 +55,12 @@ def _wanting() -> list[Connection]:
     return list(wanting.defer("credentials", "token", "schema"))
 
 
-def _intend(connection: Connection, ids: list[int], now: datetime) -> int:
+def _intend(connection: Connection, ids: list[int]) -> int:
     known = ActivityEntry.objects.filter(conversation=OuterRef("pk"), connection=connection)
     rows = Conversation.objects.filter(~Exists(known), pk__in=ids, ended=True, contact__isnull=False)
     entries = [
-        ActivityEntry(conversation=one, connection=connection, kind=kind_of(one), due_at=_place(one, now))
+        ActivityEntry(conversation=one, connection=connection, kind=kind_of(one), took_place=one.moment)
         for one in rows.defer("payload", "transcript", "variables", "analysis")
     ]
     ActivityEntry.objects.bulk_create(entries, ignore_conflicts=True)
     return len(entries)
-
-
-def _place(conversation: Conversation, now: datetime) -> datetime:
-    """When it is due: at once, and in the order of the conversations, whichever chunk they are in.
-
-    A month is pressed into half a minute, so that nothing looks as if it had waited for long.
-    """
-    return now - (now - conversation.moment) * 1e-5

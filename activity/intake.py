@@ -6,21 +6,24 @@ All of it is one transaction without network, so that a delivery is either wholl
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Max, Q
+from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from activity import log, receive
-from activity.models import Conversation, WebhookDelivery
+from activity import ledger, log, receive
+from activity.models import AppliedMapping, Conversation, WebhookDelivery
 from activity.reading import ANALYZED, ENDED, INBOUND, STAGES, Event, Unused, facts, fold, read_event
 from contacts.archive import bring_back
-from contacts.changes import Source, find_or_create
+from contacts.changes import Source, change_contact, find_or_create
 from contacts.models import Contact
 from contacts.phone import BadPhone, to_e164
 
+# How the platform ends a call whose caller asked not to be called again, and what that is to us.
+OPTED_OUT, FLAG = "user_requested_dnc", "do_not_call"
 INBOUND_EVENTS = [name for name, stage in STAGES.items() if stage == INBOUND]
 
 
@@ -30,7 +33,10 @@ def take_in(delivery: WebhookDelivery) -> tuple[str, str]:
     if isinstance(event, Unused):
         return WebhookDelivery.State.KEPT, event.reason
     conversation = _locked(event, delivery)
+    before = conversation.moment
     changed = _fold_in(conversation, list(_known_events(event.key)))
+    if conversation.counted and conversation.moment != before:
+        _moved(conversation, before)
     notes = ["Stored." if changed else "Nothing new in it."]
     if conversation.ended:
         notes.append(_meet(conversation))
@@ -124,28 +130,59 @@ def _why_no_contact(conversation: Conversation) -> str:
 
 def follow_up(conversation: Conversation, *, changed: bool) -> list[str]:
     """Count a conversation that has a contact, and set due what follows from it; returns what was done, in words."""
-    notes = []
+    notes: list[str] = []
     if not conversation.counted:
         _count(conversation)
+    notes += _opt_out(conversation)
     logged = log.intend(conversation)
     if logged:
         notes.append(f"It will be logged in {logged} CRM{'s' if logged > 1 else ''}.")
     if not conversation.analyzed:
         notes.append("There is no analysis yet.")
     elif changed or conversation.applied_at is None:
-        Conversation.objects.filter(pk=conversation.pk).update(apply_due_at=timezone.now())
+        # With new attempts: what made the former ones fail may be mended.
+        Conversation.objects.filter(pk=conversation.pk).update(apply_due_at=timezone.now(), apply_attempts=0)
         notes.append("Its analysis goes through the mappings.")
     return notes
+
+
+def _opt_out(conversation: Conversation) -> list[str]:
+    """Note for whoever asked not to be called again; once, since a person may have taken it back afterwards."""
+    if conversation.disconnection_reason != OPTED_OUT:
+        return []
+    if AppliedMapping.objects.filter(conversation=conversation, mapping=None, contact_field=FLAG).exists():
+        return []
+    source = Source("conversation", conversation.ref, str(conversation), {"conversation": conversation.key})
+    written = change_contact(conversation.contact_id or 0, {FLAG: True}, source=source)
+    outcome, reason = ledger.outcome_of(written)
+    AppliedMapping.objects.create(
+        conversation=conversation, contact_field=FLAG, analysis_field="disconnection_reason",
+        outcome=outcome, reason=reason,
+    )  # fmt: skip
+    return ["The contact asked not to be called again."]
 
 
 def _count(conversation: Conversation) -> None:
     conversation.counted = True
     conversation.save(update_fields=["counted", "updated_at"])
-    counted = Conversation.objects.filter(contact=conversation.contact_id, counted=True)
-    latest = counted.aggregate(latest=Max(Coalesce("started_at", "ended_at", "created_at")))["latest"]
-    contact = Contact.objects.filter(pk=conversation.contact_id or 0)
     bring_back([conversation.contact_id or 0])
-    contact.update(conversation_count=F("conversation_count") + 1)
-    contact.filter(Q(last_conversation_at=None) | Q(last_conversation_at__lt=latest)).update(
-        last_conversation_at=latest
-    )
+    _contact(conversation).update(conversation_count=F("conversation_count") + 1)
+    _latest(conversation)
+
+
+def _contact(conversation: Conversation) -> QuerySet[Contact]:
+    return Contact.objects.filter(pk=conversation.contact_id or 0)
+
+
+def _latest(conversation: Conversation) -> None:
+    at = conversation.moment
+    earlier = Q(last_conversation_at=None) | Q(last_conversation_at__lt=at)
+    _contact(conversation).filter(earlier).update(last_conversation_at=at)
+
+
+def _moved(conversation: Conversation, before: datetime) -> None:
+    """When it took place is known better now: if it stood as the contact's last one, the last one is looked for anew."""
+    others = Conversation.objects.filter(contact=conversation.contact_id, counted=True)
+    latest = others.aggregate(at=Max(Coalesce("started_at", "ended_at", "created_at")))["at"]
+    _contact(conversation).filter(last_conversation_at=before).update(last_conversation_at=latest)
+    _latest(conversation)

@@ -12,13 +12,15 @@ from itertools import groupby
 
 import structlog
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from activity import outcomes
 from activity.claims import claim, free, stretch
 from activity.models import ActivityEntry, Conversation
-from activity.outcomes import FRESH, LOOK_AGAIN, Held
+from activity.outcomes import Held
+from activity.waiting import expired, oldest, revive_waiting, wait_for_record
 from activity.wording import activity_of, content_hash, kind_of, wording_of
 from integrations.connections import open_provider, record_success
 from integrations.models import Connection, ConnectionStatus
@@ -26,7 +28,6 @@ from integrations.providers.base import ActivityKind, Provider
 from integrations.providers.errors import NeedsAttention, OutcomeUnknown, ProviderError, RateLimited
 from integrations.quota import Purpose
 from sync import issues
-from sync.links import want_record
 from sync.models import ExternalRecord, RecordState
 from sync.wake import wake
 
@@ -36,10 +37,7 @@ OPEN = (State.PENDING, State.SENDING, State.UNKNOWN)
 STUCK = (State.PARKED, State.WAITING, State.EXPIRED)
 BATCH, LEASE, STRETCH = 50, timedelta(minutes=3), 20.0
 ALONE_AFTER = 3
-SWEEP = 500
 OUR_FAULT = OutcomeUnknown("Our own error; the server's log has the details.")
-BEING_CREATED = "The contact is being created in the CRM."
-NO_RECORD = "The contact has no record in this CRM."
 
 
 def intend(conversation: Conversation) -> int:
@@ -52,7 +50,11 @@ def intend(conversation: Conversation) -> int:
     connections = Connection.objects.filter(sync_conversation_activity=True).exclude(pk__in=known)
     entries = [
         ActivityEntry(
-            conversation=conversation, connection=connection, kind=kind_of(conversation), due_at=due_at
+            conversation=conversation,
+            connection=connection,
+            kind=kind_of(conversation),
+            took_place=conversation.moment,
+            due_at=due_at,
         )
         for connection in connections.only("pk")
     ]
@@ -64,6 +66,7 @@ def bring_up_to_date(conversation: Conversation) -> None:
     """The conversation is complete now, or has changed: log it, or update what was logged of it."""
     conversation.refresh_from_db()
     entries = ActivityEntry.objects.filter(conversation=conversation)
+    entries.exclude(took_place=conversation.moment).update(took_place=conversation.moment)
     entries.filter(state=State.PENDING, attempts=0).update(due_at=timezone.now())
     for entry in entries.filter(state=State.LOGGED).select_related("connection"):
         told = content_hash(conversation, wording_of(conversation, entry.connection))
@@ -101,12 +104,6 @@ def retry(entries: QuerySet[ActivityEntry]) -> int:
     return count
 
 
-def oldest() -> datetime | None:
-    """Conversations that came before this moment are not logged any more; None: there is no such limit."""
-    days = settings.CRMSYNC_LOG_AGE_DAYS
-    return timezone.now() - timedelta(days=days) if days else None
-
-
 def log_some() -> int:
     """Log one batch of due entries of each connection that can be reached; returns how many rows were handled."""
     may_go_on = stretch(STRETCH)
@@ -115,55 +112,6 @@ def log_some() -> int:
         if may_go_on():
             handled += _log_batch(connection, may_go_on)
     return handled
-
-
-def revive_waiting() -> int:
-    """Entries whose contact has a CRM record by now become due; returns how many.
-
-    Rows that began to wait within the hour are looked at each time, older ones every few hours, so that the sweep
-    stays small however many contacts never get a record.
-    """
-    now = timezone.now()
-    waiting = ActivityEntry.objects.filter(state=State.WAITING)
-    fresh = waiting.filter(due_at__gt=now + LOOK_AGAIN).order_by("-due_at")[:SWEEP]
-    older = waiting.filter(due_at__lte=now).order_by("due_at")[:SWEEP]
-    looked_at = {*fresh.values_list("pk", flat=True), *older.values_list("pk", flat=True)}
-    if not looked_at:
-        return 0
-    linked = ExternalRecord.objects.filter(
-        connection=OuterRef("connection"),
-        contact=OuterRef("conversation__contact"),
-        state=RecordState.LINKED,
-        external_id__isnull=False,
-    ).exclude(external_id=OuterRef("contact_external_id"))
-    found = list(waiting.filter(Exists(linked), pk__in=looked_at).values_list("pk", flat=True))
-    missing = waiting.filter(pk__in=looked_at.difference(found), due_at__lte=now)
-    _want_again(missing)
-    missing.update(due_at=now + LOOK_AGAIN, contact_external_id="")
-    return waiting.filter(pk__in=found).update(
-        state=State.PENDING, due_at=now, note="", contact_external_id=""
-    )
-
-
-def _want_again(waiting: QuerySet[ActivityEntry]) -> None:
-    """Have records made for contacts that have none where that is wanted: the wish may be new, or have been lost.
-
-    Not for a contact whose record was found deleted while it was logged on: those entries have another note.
-    """
-    known = ExternalRecord.objects.filter(
-        connection=OuterRef("connection"), contact=OuterRef("conversation__contact")
-    )
-    rows = waiting.filter(
-        ~Exists(known), connection__enabled=True, connection__sync_new_contacts=True,
-        connection__sync_conversation_activity=True, conversation__contact__archived_at=None,
-        conversation__contact__isnull=False, note__in=[BEING_CREATED, NO_RECORD],
-    )  # fmt: skip
-    if cutoff := oldest():
-        rows = rows.filter(conversation__created_at__gte=cutoff)
-    for entry in rows.select_related("connection", "conversation__contact"):
-        if entry.conversation.contact is not None:
-            want_record(entry.connection, entry.conversation.contact)
-            ActivityEntry.objects.filter(pk=entry.pk, state=State.WAITING).update(note=BEING_CREATED)
 
 
 def _connections_with_work() -> Iterator[Connection]:
@@ -177,13 +125,23 @@ def _connections_with_work() -> Iterator[Connection]:
 
 def _due(connection: Connection) -> QuerySet[ActivityEntry]:
     rows = ActivityEntry.objects.filter(connection=connection, state__in=OPEN, due_at__lte=timezone.now())
-    return rows.order_by("due_at", "id")
+    return rows.order_by("took_place", "id")
+
+
+def _claim(connection: Connection) -> tuple[list[int], datetime]:
+    """The next batch. One worker at a time has one of a connection's, or later ones would overtake earlier ones."""
+    now = timezone.now()
+    with transaction.atomic():
+        Connection.objects.select_for_update(no_key=True).values_list("pk").get(pk=connection.pk)
+        if ActivityEntry.objects.filter(connection=connection, claimed_until__gt=now).exists():
+            return [], now
+        return claim(_due(connection), limit=BATCH, lease=LEASE)
 
 
 def _log_batch(connection: Connection, may_go_on: Callable[[], bool]) -> int:
-    ids, until = claim(_due(connection), limit=BATCH, lease=LEASE)
+    ids, until = _claim(connection)
     entries = ActivityEntry.objects.filter(pk__in=ids).select_related("conversation__contact")
-    held = _with_records(connection, list(entries.order_by("due_at", "id")), until)
+    held = _with_records(connection, list(entries.order_by("took_place", "id")), until)
     if not held:
         return len(ids)
     try:
@@ -230,9 +188,9 @@ def _with_records(connection: Connection, entries: Sequence[ActivityEntry], unti
     ]
     for one in held:
         if _too_old(one):
-            one.finish(state=State.EXPIRED, note=f"Older than {settings.CRMSYNC_LOG_AGE_DAYS} days.")
+            one.finish(**expired())
         elif not one.record and not one.unsure:
-            _wait_for_record(connection, one)
+            wait_for_record(connection, one)
     return [one for one in held if not one.finished]
 
 
@@ -241,17 +199,6 @@ def _too_old(one: Held) -> bool:
     cutoff = oldest()
     fresh = cutoff is None or one.entry.conversation.created_at >= cutoff
     return not fresh and not one.unsure and not one.entry.external_id and not one.entry.asked
-
-
-def _wait_for_record(connection: Connection, one: Held) -> None:
-    contact = one.entry.conversation.contact
-    wanted = connection.sync_new_contacts and contact is not None
-    if wanted and contact is not None:
-        # First: whoever dies between the two finds the entry due again, not one that waits for nothing.
-        want_record(connection, contact)
-    note = BEING_CREATED if wanted else NO_RECORD
-    due_at = timezone.now() + LOOK_AGAIN + FRESH
-    one.finish(state=State.WAITING, note=note, due_at=due_at, contact_external_id="")
 
 
 def _to_be_sent(connection: Connection, provider: Provider, one: Held) -> bool:
@@ -263,7 +210,7 @@ def _to_be_sent(connection: Connection, provider: Provider, one: Held) -> bool:
         outcomes.logged(connection, one, one.found)
         return False
     if not one.record:
-        _wait_for_record(connection, one)
+        wait_for_record(connection, one)
         return False
     return True
 

@@ -20,6 +20,7 @@ from mappings.models import AnalysisMapping, Review
 
 ROUNDS = 2
 State, Outcome = MergeReview.State, AppliedMapping.Outcome
+REVIEWED = "A person looks at the merge first."
 KEPT_MOVING = "The field kept changing while the texts were merged."
 TOO_LONG = "Both texts together are too long for the field; the new one is kept here until they are merged."
 
@@ -102,9 +103,7 @@ def _put_up(wanted: Wanted, answer: MergeReview) -> None:
         ledger.locked_contact(wanted.conversation)
         if not ledger.applied(wanted.conversation, wanted.mapping):
             answer.state = State.WAITING
-            ledger.record(
-                wanted.conversation, wanted.mapping, Outcome.WAITING, "A person looks at the merge first."
-            )
+            ledger.record(wanted.conversation, wanted.mapping, Outcome.WAITING, REVIEWED)
         else:
             answer.state = State.SUPERSEDED
         answer.save()

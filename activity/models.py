@@ -282,6 +282,9 @@ class ActivityEntry(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     note = models.CharField(max_length=500, blank=True)
     asked = models.BooleanField(default=False, help_text="A person has asked for it, whatever its age.")
+    took_place = models.DateTimeField(
+        default=timezone.now, help_text="When the conversation took place; due ones are logged in this order."
+    )
     due_at = models.DateTimeField(default=timezone.now)
     claimed_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -298,6 +301,16 @@ class ActivityEntry(models.Model):
                 fields=["connection", "due_at"],
                 condition=models.Q(state__in=["pending", "sending", "unknown"]),
                 name="entry_due",
+            ),
+            models.Index(
+                fields=["connection", "took_place", "id"],
+                condition=models.Q(state__in=["pending", "sending", "unknown"]),
+                name="entry_order",
+            ),
+            models.Index(
+                fields=["connection", "claimed_until"],
+                condition=models.Q(claimed_until__isnull=False),
+                name="entry_claimed",
             ),
             models.Index(fields=["due_at"], condition=models.Q(state="waiting"), name="entry_waiting"),
             models.Index(fields=["-id"], condition=models.Q(state="parked"), name="entry_parked"),

@@ -107,10 +107,17 @@ def failed(connection: Connection, one: Held, error: ProviderError) -> None:
             ISSUE,
             contact=one.entry.conversation.contact,
             external_id=one.entry.conversation.key[:64],
-            message=f"A conversation could not be logged: {error.message}",
+            message=f"{_left(one)}: {error.message}",
         )
     elif tired:
         issues.report(connection, DELAYED, message=f"No conversation can be logged: {error.message}")
+
+
+def _left(one: Held) -> str:
+    """What the CRM is left with, in words."""
+    if one.external_id:
+        return "A conversation is logged, but what came later could not be added"
+    return "A conversation could not be logged"
 
 
 def _others_get_through(connection: Connection) -> bool:

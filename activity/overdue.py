@@ -12,7 +12,7 @@ from django.utils import timezone
 from activity import asking, memory, merging
 from activity.asking import Wanted
 from activity.claims import claim, hold, stretch
-from activity.ledger import source_of
+from activity.ledger import record, source_of
 from activity.models import AppliedMapping, MergeReview
 from contacts.changes import change_contact
 from contacts.models import Contact, field_specs
@@ -32,8 +32,8 @@ def merge_some() -> int:
     may_go_on = stretch(STRETCH)
     handled = 0
     for pk in ids:
-        row = MergeReview.objects.select_related("conversation", "mapping").get(pk=pk)
-        if may_go_on() and _begin(row, until):
+        row = MergeReview.objects.select_related("conversation", "mapping").filter(pk=pk).first()
+        if row and may_go_on() and _begin(row, until):
             _merge(row)
             handled += 1
         hold(MergeReview, pk, until, claimed_until=None)
@@ -97,6 +97,7 @@ def _settle(row: MergeReview, wanted: Wanted, current: str) -> None:
         return
     if wanted.reviewed:
         MergeReview.objects.filter(pk=answer.pk).update(state=State.WAITING, old=current)
+        record(row.conversation, row.mapping, Outcome.WAITING, merging.REVIEWED)
         _close(row, State.SUPERSEDED, "Merged later; see the newer one.")
         return
     with transaction.atomic():
@@ -109,6 +110,7 @@ def _settle(row: MergeReview, wanted: Wanted, current: str) -> None:
         moved = bool(written.refused)
         MergeReview.objects.filter(pk=answer.pk).update(state=State.SUPERSEDED if moved else State.APPLIED)
         if not moved:
+            record(row.conversation, row.mapping, Outcome.WRITTEN, "Merged later.")
             _close(row, State.SUPERSEDED, "Merged later; see the newer one.")
 
 

@@ -26,6 +26,9 @@ from sync.wake import wake
 logger = structlog.get_logger(__name__)
 State = WebhookDelivery.State
 DELIVERIES, DELIVERY_LEASE, DELIVERY_STRETCH = 20, timedelta(minutes=1), 5.0
+NOT_APPLIED = (
+    f"Applying its analysis failed {MAX_ATTEMPTS} times; once that is mended, replay one of its deliveries."
+)
 ANALYSES, ANALYSIS_LEASE, ANALYSIS_STRETCH = 10, timedelta(minutes=3), 20.0
 
 
@@ -55,7 +58,8 @@ def deliver_some() -> int:
         if not may_go_on():
             release(WebhookDelivery, ids[position:], until)
             return position
-        _deliver(WebhookDelivery.objects.get(pk=pk), pk, until)
+        if delivery := WebhookDelivery.objects.filter(pk=pk).first():
+            _deliver(delivery, pk, until)
     return len(ids)
 
 
@@ -68,7 +72,8 @@ def apply_some() -> int:
         if not may_go_on():
             release(Conversation, ids[position:], until)
             return position
-        _apply(Conversation.objects.get(pk=pk), until, may_go_on)
+        if conversation := Conversation.objects.filter(pk=pk).first():
+            _apply(conversation, until, may_go_on)
     return len(ids)
 
 
@@ -115,9 +120,7 @@ def _park(delivery: WebhookDelivery, what: str) -> None:
 def _apply(conversation: Conversation, until: datetime, may_go_on: Callable[[], bool]) -> None:
     attempts, row = conversation.apply_attempts + 1, Conversation.objects.filter(pk=conversation.pk)
     if attempts > MAX_ATTEMPTS:
-        row.update(
-            apply_due_at=None, claimed_until=None, note=f"Applying its analysis failed {MAX_ATTEMPTS} times."
-        )
+        row.update(apply_due_at=None, claimed_until=None, note=NOT_APPLIED)
         logger.error("analysis_parked", conversation=conversation.pk)
         log.bring_up_to_date(conversation)
         return
@@ -136,6 +139,7 @@ def _apply(conversation: Conversation, until: datetime, may_go_on: Callable[[], 
     if complete:
         log.bring_up_to_date(conversation)
         row.update(applied_at=Coalesce("applied_at", timezone.now()), apply_attempts=0)
+        row.filter(note=NOT_APPLIED).update(note="")
         # An event that came meanwhile has made it due anew; only our own mark is taken away.
         row.filter(apply_due_at=due_at).update(apply_due_at=None)
     else:

@@ -32,6 +32,8 @@ RESERVED = frozenset({
 })  # fmt: skip
 RESERVED_STARTS = ("current_time_", "current_hour_", "current_calendar_")
 TOLD = [name for name in BUILT_IN if name != "phone_number"]
+# Under which no contact is found.
+NOBODY = ""
 # All variables together; whatever does not fit any more is left out.
 MOST_IN_ALL = 64_000
 
@@ -58,10 +60,17 @@ class Answer:
         return {"dynamic_variables": self.variables, **({"reject": True} if self.reject else {})}
 
 
-def dynamic_variables(contact: Contact) -> dict[str, str]:
-    """The contact's fields as the agent reads them: all texts, blanks left out so that the agent's defaults act."""
+def dynamic_variables(contact: Contact | None) -> dict[str, str]:
+    """The contact's fields as the agent reads them: all texts, blanks left out so that the agent's defaults act.
+
+    Of nobody (None) all fields are blank: what is told is the fallbacks.
+    """
     fields = [Told(row.name, row.private, row.fallback) for row in CustomField.objects.all()]
-    return texts({name: contact.value(name) for name in TOLD} | contact.custom_fields, fields)
+    return texts(_values(contact) if contact else {}, fields)
+
+
+def _values(contact: Contact) -> dict[str, Value]:
+    return {name: contact.value(name) for name in TOLD} | contact.custom_fields
 
 
 def texts(values: Mapping[str, Value], fields: Iterable[Told]) -> dict[str, str]:
@@ -90,16 +99,13 @@ def reserved(name: str) -> bool:
 
 
 def answer_for_caller(inbound: Any) -> Answer:
-    """What the body of an inbound call or SMS is answered; nothing when the number is withheld or unknown."""
+    """What the body of an inbound call or SMS is answered; the fallbacks when the number is withheld or unknown."""
     number = inbound.get("from_number") if isinstance(inbound, dict) else None
     try:
-        found = _read(to_e164(number, settings.PHONE_DEFAULT_REGION))
+        values, fields = _read(to_e164(number, settings.PHONE_DEFAULT_REGION))
     except BadPhone:
-        return Answer()
-    if found is None:
-        return Answer()
-    values, fields = found
-    return Answer(texts(values, fields), reject=rejects(values, recent()), known=True)
+        values, fields = _read(NOBODY)
+    return Answer(texts(values, fields), reject=rejects(values, recent()), known=bool(values))
 
 
 def rejects(values: Mapping[str, Value], rules: Governance) -> bool:
@@ -146,15 +152,15 @@ def preview(number: str, region: str = "") -> Preview:
     canonical = to_e164(number, region or settings.PHONE_DEFAULT_REGION)
     contact = find_by_number(canonical)
     allowed, why_not = may_call(contact)
-    if contact is None:
-        return Preview(canonical, None, [], [], False, allowed, why_not)
     shown = [_shown(contact, name, text) for name, text in dynamic_variables(contact).items()]
     private = list(CustomField.objects.filter(private=True).values_list("name", flat=True))
-    values = {name: contact.value(name) for name in TOLD} | contact.custom_fields
-    return Preview(canonical, contact, shown, private, rejects(values, governance()), allowed, why_not)
+    reject = rejects(_values(contact), governance()) if contact else False
+    return Preview(canonical, contact, shown, private, reject, allowed, why_not)
 
 
-def _shown(contact: Contact, name: str, text: str) -> Shown:
+def _shown(contact: Contact | None, name: str, text: str) -> Shown:
+    if contact is None:
+        return Shown(name, text, fallback=True)
     source = contact.sources.get(name, {})
     at = datetime.fromisoformat(source["at"]) if source.get("at") else None
     return Shown(name, text, source=str(source.get("label", "")), at=at, fallback=contact.value(name) is None)
@@ -168,22 +174,25 @@ _FIELDS = {
     "postgresql": "(SELECT json_agg(json_build_array(name, private, fallback) ORDER BY position, id)"
     " FROM contacts_customfield)",
 }
-# A number that somebody has now stands before one that somebody had.
+# A number that somebody has now stands before one that somebody had. Of nobody there is a row too, with the fields alone.
 _READ = (
     "SELECT FIELDS, c.custom_fields, c.first_name, c.last_name, c.do_not_call, c.contact_memory"
-    " FROM contacts_contact c WHERE c.id = coalesce((SELECT id FROM contacts_contact WHERE phone_number = %s),"
+    " FROM (SELECT 1) one LEFT JOIN contacts_contact c"
+    " ON c.id = coalesce((SELECT id FROM contacts_contact WHERE phone_number = %s),"
     " (SELECT contact_id FROM contacts_contactalias WHERE phone_number = %s))"
 )
 _STATEMENTS = {vendor: _READ.replace("FIELDS", fields) for vendor, fields in _FIELDS.items()}
 
 
-def _read(number: str) -> tuple[dict[str, Value], list[Told]] | None:
-    rows = read(_STATEMENTS[connection.vendor], [number, number])
-    if not rows:
-        return None
-    fields, custom, first_name, last_name, do_not_call, memory = rows[0]
-    values = {"first_name": first_name, "last_name": last_name, "do_not_call": bool(do_not_call)}
+def _read(number: str) -> tuple[dict[str, Value], list[Told]]:
+    """The contact's values, none of nobody, and the custom fields."""
+    ((fields, custom, first_name, last_name, do_not_call, memory),) = read(
+        _STATEMENTS[connection.vendor], [number, number]
+    )
     told = [Told(name, bool(private), fallback) for name, private, fallback in _loaded(fields) or []]
+    if custom is None:
+        return {}, told
+    values = {"first_name": first_name, "last_name": last_name, "do_not_call": bool(do_not_call)}
     return {**values, "contact_memory": memory, **_loaded(custom)}, told
 
 

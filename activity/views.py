@@ -76,9 +76,11 @@ def _answer(received: Received) -> Mapping[str, Any]:
 def _note(answer: Answer) -> str:
     if answer.reject:
         return "Rejected, as the organisation's rule for this contact's field says."
+    told = len(answer.variables)
     if not answer.known:
-        return "Answered: nothing is known about this number."
-    return f"Answered with {len(answer.variables)} variables."
+        fallbacks = f"; the fallbacks of {told} fields were told" if told else ""
+        return f"Answered: nothing is known about this number{fallbacks}."
+    return f"Answered with {told} variables."
 
 
 # POST /webhooks/retell/: keep the event, wake a worker, say so.

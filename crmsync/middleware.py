@@ -6,17 +6,30 @@ And a short way to the doors for events, past all that is there for browsers.
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
 from django.middleware.security import SecurityMiddleware
 from django.urls import ResolverMatch, resolve
 
 from crmsync.metrics import REQUEST_SECONDS
 
 DOORS = ("/webhooks/retell/", "/webhooks/retell/inbound/")  # below the prefix the site is served under
+
+
+TOO_LARGE, CHUNK, MOST_READ = 413, 65_536, 64 * 1024 * 1024
+
+
+def _read_on(request: HttpRequest) -> None:
+    """Let the sender of a refused body finish: most see an answer only then, and an error of the network before."""
+    left = MOST_READ
+    with suppress(UnreadablePostError):
+        while left > 0 and (chunk := request.read(min(CHUNK, left))):
+            left -= len(chunk)
 
 
 class RequestContext:
@@ -31,6 +44,8 @@ class RequestContext:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         response = self.get_response(request)
+        if response.status_code == TOO_LARGE:
+            _read_on(request)
         response["X-Request-Id"] = request_id
         route = request.resolver_match.route if request.resolver_match else "unmatched"
         REQUEST_SECONDS.labels(request.method or "?", route, str(response.status_code)).observe(

@@ -14,6 +14,7 @@ from activity.log import log_some
 from activity.overdue import merge_some
 from activity.process import process_some
 from activity.prune import prune as prune_deliveries
+from activity.waiting import revive_recent
 from contacts.indexes import settle as settle_indexes
 from crmsync import pulse
 from crmsync.api.repeats import prune as prune_answers
@@ -103,6 +104,7 @@ def sweep() -> None:
     request_due_runs()
     remind_to_arm()
     catch_up_changed()
+    revive_recent()
     wake_again()
     settle_indexes()
     pulse.look()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
@@ -45,7 +46,9 @@ def conversation(request: HttpRequest, pk: int) -> HttpResponse:
     )
     context = {
         "conversation": found,
-        "applied": found.applied.select_related("mapping").order_by("id"),
+        "applied": found.applied.select_related("mapping").order_by(
+            F("mapping__position").asc(nulls_last=True), "id"
+        ),
         "merges": found.merges.all(),
         "entries": entries,
         "can_log_again": stuck(ActivityEntry.objects.filter(conversation=found)).exists()

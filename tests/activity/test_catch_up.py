@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from activity import log
 from activity.catch_up import catch_up, catch_up_all, catch_up_changed
 from activity.log import log_some
 from activity.models import ActivityEntry, Conversation
@@ -48,6 +49,33 @@ def test_the_order_holds_across_chunks(missed, connection):
     assert logged(missed) == [f"call_{number}" for number in range(1, 8)]
     Conversation.objects.update(created_at=timezone.now())
     assert catch_up(connection, chunk=2) == 0, "it comes to an end where many came at one moment"
+
+
+def test_after_an_outage_they_are_logged_in_the_order_they_took_place_however_they_came(
+    connection, crm, link
+):
+    """Row 35."""
+    Connection.objects.update(enabled=False)
+    for number in (2, 7, 1, 3, 6, 5, 4):
+        deliver(
+            {"event": "call_ended", "call": call(f"call_{number}", start_timestamp=START + number * 1000)}
+        )
+        while process_some():
+            pass
+    link()
+    ActivityEntry.objects.update(due_at=timezone.now())
+    Connection.objects.update(enabled=True)
+    assert logged(crm) == [f"call_{number}" for number in range(1, 8)]
+
+
+def test_one_worker_at_a_time_logs_in_a_crm_so_that_none_overtakes(missed, connection, monkeypatch):
+    monkeypatch.setattr(log, "BATCH", 2)
+    catch_up_all()
+    first, _until = log._claim(connection)
+    assert [ActivityEntry.objects.get(pk=pk).conversation.key for pk in first] == ["call_1", "call_2"]
+    assert log_some() == 0
+    ActivityEntry.objects.update(claimed_until=timezone.now())
+    assert logged(missed) == [f"call_{number}" for number in range(1, 8)]
 
 
 def test_none_of_them_looks_as_if_it_had_waited_for_long(missed):

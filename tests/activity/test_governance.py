@@ -164,6 +164,8 @@ def test_texts_that_were_kept_are_merged_later_with_what_was_written_between(llm
     merge_some()
     assert ada().value("notes") == "Likes tea. Prefers mail. Has a dog."
     assert sorted(MergeReview.objects.values_list("state", flat=True)) == ["applied", "superseded"]
+    applied = AppliedMapping.objects.get()
+    assert (applied.outcome, applied.reason) == ("written", "Merged later.")
     assert reviews.merge_later(MergeReview.objects.all()) == 0
 
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from activity import log
 from activity.log import log_some, retry
 from activity.models import ActivityEntry, Conversation
 from activity.process import process_some
@@ -13,7 +12,7 @@ from contacts.models import Contact
 from integrations.models import ConnectionStatus
 from integrations.providers.base import ActivityKind
 from integrations.providers.errors import AuthError, OutcomeUnknown, RateLimited, Rejected, Transient
-from sync.models import ExternalRecord, PendingPush, RecordState, SyncIssue
+from sync.models import ExternalRecord, SyncIssue
 from tests.activity.payloads import ADA, AGENT, START, analyzed, chat, deliver, ended
 from tests.fakes.provider import lost_answer
 
@@ -120,84 +119,6 @@ def test_a_replay_without_news_is_not_sent_again(linked, crm):
     settle()
     assert log_some() == 0
     assert crm.count("log_activities") == 1
-
-
-# --- no record to log on --------------------------------------------------------------------------
-
-
-def test_without_a_record_it_waits_and_is_logged_when_the_contact_gets_one(connection, link, crm):
-    deliver(analyzed())
-    settle()
-    log_some()
-    assert (entry().state, entry().note) == ("waiting", "The contact has no record in this CRM.")
-    assert not crm.activities
-    link()
-    log_some()
-    assert entry().state == "logged"
-    assert len(crm.logged("call_ada")) == 1
-
-
-def test_an_entry_that_has_waited_long_is_looked_at_now_and_then(connection, link, crm):
-    deliver(analyzed())
-    settle()
-    log_some()
-    ActivityEntry.objects.update(due_at=timezone.now() + timedelta(hours=1))
-    link()
-    assert log_some() == 0
-    due_now()
-    log_some()
-    assert entry().state == "logged"
-
-
-def test_a_missing_record_is_wanted_once_where_new_contacts_are_created(connection, crm):
-    type(connection).objects.update(sync_new_contacts=True)
-    deliver(analyzed("call_1"), analyzed("call_2"))
-    settle()
-    log_some()
-    assert ExternalRecord.objects.get().state == RecordState.CREATING
-    assert PendingPush.objects.count() == 1
-    assert {one.note for one in ActivityEntry.objects.all()} == {"The contact is being created in the CRM."}
-    record = crm.add(last_name="Lovelace")
-    ExternalRecord.objects.update(external_id=record, state=RecordState.LINKED)
-    log_some()
-    assert len(crm.logged("call_1")) == len(crm.logged("call_2")) == 1
-
-
-def test_a_wish_for_a_record_comes_before_the_wait_and_is_repeated_when_it_was_lost(
-    connection, crm, monkeypatch
-):
-    type(connection).objects.update(sync_new_contacts=True)
-    deliver(analyzed())
-    settle()
-    with monkeypatch.context() as patch:
-        patch.setattr(log, "want_record", raises(OSError("died")))
-        with pytest.raises(OSError, match="died"):
-            log_some()
-    assert entry().state == "pending"
-    due_now(claimed_until=None)
-    log_some()
-    assert (entry().state, ExternalRecord.objects.count()) == ("waiting", 1)
-    ExternalRecord.objects.all().delete()
-    log_some()
-    assert not ExternalRecord.objects.exists()
-    due_now()
-    log_some()
-    assert ExternalRecord.objects.get().state == RecordState.CREATING
-    assert entry().due_at > timezone.now() + timedelta(hours=5)
-
-
-def test_records_of_those_who_wait_are_made_once_the_connection_wants_new_contacts(connection, crm):
-    deliver(analyzed())
-    settle()
-    log_some()
-    due_now()
-    log_some()
-    assert not ExternalRecord.objects.exists()
-    type(connection).objects.update(sync_new_contacts=True)
-    due_now()
-    log_some()
-    assert ExternalRecord.objects.get().state == RecordState.CREATING
-    assert entry().note == "The contact is being created in the CRM."
 
 
 def test_a_deleted_record_makes_it_wait_for_another_one(linked, crm, connection):
@@ -346,6 +267,22 @@ def test_a_refused_activity_is_parked_with_an_issue_and_can_be_retried(linked, c
     assert retry(ActivityEntry.objects.all()) == 1
     log_some()
     assert len(crm.logged("call_ada")) == 1
+    assert SyncIssue.objects.get().state == "resolved"
+
+
+def test_a_user_who_may_create_only_leaves_one_activity_and_an_issue_that_says_so(linked, crm):
+    """Row 34."""
+    log_some()
+    crm.fail("log_activities", Rejected("The integration user may not do this."))
+    deliver(analyzed(summary="A later summary."))
+    settle()
+    log_some()
+    assert len(crm.logged("call_ada")) == 1
+    assert entry().state == "parked"
+    assert "is logged, but what came later could not be added" in SyncIssue.objects.get().message
+    retry(ActivityEntry.objects.all())
+    log_some()
+    assert "A later summary." in crm.logged("call_ada")[0].body
     assert SyncIssue.objects.get().state == "resolved"
 
 

@@ -9,9 +9,10 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from activity import process
-from activity.models import Conversation, WebhookDelivery
+from activity.models import AppliedMapping, Conversation, WebhookDelivery
 from activity.process import process_some, replay
 from activity.receive import Received, read, store, store_answered
+from contacts.changes import Source, change_contact
 from contacts.models import Contact, ContactChange
 from tests.activity.payloads import ADA, AGENT, GRACE, START, analyzed, call, chat, deliver, ended
 
@@ -85,6 +86,36 @@ def test_events_in_any_order_and_twice_end_in_the_state_of_the_clean_stream(orde
     assert one.summary == ("Ada asked about her plan." if order.index(3) > order.index(2) else "Half.")
     assert one.ended
     assert one.analyzed
+
+
+def test_a_beginning_that_is_told_later_moves_the_contacts_last_conversation():
+    bare = {name: value for name, value in call().items() if "timestamp" not in name}
+    deliver({"event": "call_ended", "call": bare}, ended("call_before", start_timestamp=START - 60_000))
+    settle()
+    assert started_ms(Contact.objects.get()) > START
+    deliver(analyzed())
+    settle()
+    assert started_ms(Contact.objects.get()) == START
+    deliver({"event": "call_analyzed", "call": {"call_id": "call_before", "start_timestamp": START + 1}})
+    settle()
+    assert started_ms(Contact.objects.get()) == START + 1
+
+
+def test_whoever_asks_not_to_be_called_again_is_flagged_once():
+    deliver(ended(disconnection_reason="user_requested_dnc"))
+    settle()
+    ada = Contact.objects.get()
+    assert (ada.do_not_call, ada.sources["do_not_call"]["conversation"]) == (True, "call_ada")
+    applied = AppliedMapping.objects.get()
+    assert (applied.analysis_field, applied.contact_field, applied.outcome) == (
+        "disconnection_reason", "do_not_call", "written",
+    )  # fmt: skip
+    grace = Source("person", label="Grace", may_clear_opt_out=True)
+    change_contact(ada.pk, {"do_not_call": False}, source=grace)
+    deliver(analyzed() | {"call": analyzed()["call"] | {"disconnection_reason": "user_requested_dnc"}})
+    replay(WebhookDelivery.objects.all())
+    settle()
+    assert Contact.objects.get().do_not_call is False, "a person has taken it back since"
 
 
 def test_a_web_call_without_a_number_is_kept_with_the_reason():
@@ -222,6 +253,10 @@ def test_an_analysis_that_kills_its_worker_each_time_stops_and_says_so(mapping):
     conversation = Conversation.objects.get()
     assert conversation.apply_due_at is None
     assert "failed 10 times" in conversation.note
+    replay(WebhookDelivery.objects.all())
+    settle()
+    assert Contact.objects.get().value("notes") == "plan"
+    assert Conversation.objects.get().note == ""
 
 
 def test_unstorable_text_does_not_poison_a_conversation():

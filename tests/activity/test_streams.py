@@ -117,6 +117,7 @@ STREAMS = st.tuples(
     st.lists(st.sampled_from(EVENTS), max_size=6),
     st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 400)), max_size=4),
     st.lists(st.booleans(), min_size=24, max_size=24),
+    st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 90)), max_size=8),
     st.randoms(use_true_random=False),
 )
 LEFT_OUT: st.SearchStrategy[frozenset[str]] = st.one_of(
@@ -173,9 +174,21 @@ def clean(events: list[dict[str, Any]]) -> Any:
     return expected
 
 
-def played(events, order, again, cuts, work, chance: random.Random):
-    """Post every event in `order`, some `again`, some cut short, with the workers running or not in between."""
+def half_filled(event: dict[str, Any], missing: int, chance: random.Random) -> dict[str, Any]:
+    """The event without `missing` percent of what it could tell, missing or null; what was said has its time all the same."""
+    kind = "call" if "call" in event else "chat"
+    subject = dict(event[kind])
+    kept = {f"{kind}_id", "start_timestamp"} if event["event"].endswith("analyzed") else {f"{kind}_id"}
+    for name in sorted(set(subject) - kept):
+        if chance.randrange(100) < missing:
+            subject.pop(name) if chance.random() < 0.5 else subject.update({name: None})
+    return event | {kind: subject}
+
+
+def played(events, order, again, cuts, work, halves, chance: random.Random):
+    """Post every event in `order`, some `again`, some cut short or half-filled, with the workers running or not in between."""
     bodies = [json.dumps(events[at]).encode() for at in order]
+    bodies += [json.dumps(half_filled(events[at], missing, chance)).encode() for at, missing in halves]
     bodies += [json.dumps(events[at]).encode() for at in again]
     bodies += [json.dumps(events[at], indent=1).encode() for at in again]  # the same said in other bytes
     bodies += [json.dumps(events[at]).encode()[:-length] for at, length in cuts]

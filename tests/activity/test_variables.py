@@ -108,6 +108,22 @@ def test_a_fallback_stands_in_for_a_blank_only(fields):
     assert inbound().variables["plan"] == "pro"
 
 
+@pytest.mark.parametrize("number", ["+14155550177", "anonymous", "", None])
+def test_of_an_unknown_or_withheld_number_the_agent_is_told_the_fallbacks(
+    fields, number, django_assert_num_queries
+):
+    """Row 38."""
+    CustomField.objects.filter(name="plan").update(fallback="free")
+    CustomField.objects.filter(name="notes").update(fallback="secret", private=True)
+    inbound()
+    with django_assert_num_queries(1):
+        answer = inbound(number)
+    assert (answer.document, answer.known) == ({"dynamic_variables": {"plan": "free"}}, False)
+    assert dynamic_variables(None) == {"plan": "free"}
+    shown = preview("+14155550177").variables
+    assert [(one.name, one.text, one.fallback) for one in shown] == [("plan", "free", True)]
+
+
 def test_long_texts_are_cut(fields, settings):
     settings.CRMSYNC_VARIABLE_LIMIT = 10
     ada = known(notes="A very long text about tea.")

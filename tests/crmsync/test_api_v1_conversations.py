@@ -128,6 +128,9 @@ def test_a_conversation_tells_what_followed_from_it(api):
     assert found["contact_id"] == Contact.objects.get().public_id
     assert found["applied"] == [{"analysis_field": "topic", "contact_field": "notes", "outcome": "written"}]
     assert found["activities"] == []
+    assert "answer" not in found
+    Conversation.objects.update(answer={"dynamic_variables": {"first_name": "Ada"}})
+    assert api.get(f"{POST}acme-42/").json()["answer"] == {"dynamic_variables": {"first_name": "Ada"}}
 
 
 def test_a_web_call_is_attached_by_hand(api):

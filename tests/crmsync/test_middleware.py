@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from django.urls import clear_script_prefix, set_script_prefix
 
-from crmsync.middleware import DOORS
+from crmsync.middleware import DOORS, RequestContext, ShortWay
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +29,15 @@ def test_a_site_under_a_prefix_has_its_pages_and_its_doors(door: str):
 @pytest.mark.parametrize("door", DOORS)
 def test_the_doors_are_opened_at_our_own_hosts_only(door: str):
     assert Client().post(door, HTTP_HOST="elsewhere.example").status_code == 400
+
+
+def test_whoever_sends_too_much_may_finish_and_reads_why(settings: Any):
+    """A sender that looks for an answer only after its last byte would see a broken connection before."""
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    request = RequestFactory().post(DOORS[0], b"x" * 200_000, content_type="application/json")
+    response = RequestContext(ShortWay(lambda _request: HttpResponse()))(request)
+    assert response.status_code == 413
+    assert request.read() == b""
 
 
 def test_the_doors_tell_browsers_to_come_by_https(settings: Any):

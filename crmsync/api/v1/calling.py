@@ -86,5 +86,4 @@ def _leave(number: str, contact: Contact | None) -> dict[str, Any]:
 
 def _told(raw: str) -> dict[str, Any]:
     number, contact = _found(raw)
-    told = variables.dynamic_variables(contact) if contact else {}
-    return _leave(number, contact) | {"dynamic_variables": told}
+    return _leave(number, contact) | {"dynamic_variables": variables.dynamic_variables(contact)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -134,6 +135,10 @@ class ConversationShape(serializers.Serializer):
     summary = serializers.CharField(required=False)
     sentiment = Choice(SENTIMENTS, required=False)
     successful = serializers.BooleanField(required=False)
+    answer = AnyObject(
+        required=False,
+        help_text="What was answered, exactly, when the platform asked before it: what the agent knew.",
+    )
     applied = AppliedShape(many=True)
     activities = LoggedShape(many=True)
 
@@ -224,8 +229,10 @@ def conversation_document(row: Conversation) -> dict[str, Any]:
         "summary": row.summary,
         "sentiment": row.sentiment if row.sentiment in SENTIMENTS else None,
         "successful": row.successful,
+        "answer": row.answer,
     }
-    applied = row.applied.order_by("pk").values("analysis_field", "contact_field", "outcome", "reason")
+    in_order = (F("mapping__position").asc(nulls_last=True), "pk")
+    applied = row.applied.order_by(*in_order).values("analysis_field", "contact_field", "outcome", "reason")
     entries = row.entries.order_by("pk").select_related("connection")
     return without_blanks(document) | {
         "applied": [without_blanks(dict(one)) for one in applied],
