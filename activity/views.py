@@ -111,7 +111,9 @@ def _headers(request: HttpRequest) -> dict[str, str]:
 
 def _body(request: HttpRequest) -> bytes:
     limit = int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-    declared = str(request.META.get("CONTENT_LENGTH") or "0")
+    declared = str(request.META.get("CONTENT_LENGTH") or "")
+    if not declared and request.META.get("HTTP_TRANSFER_ENCODING"):
+        raise Refused(411, "Send the body at once, with a Content-Length, and not in chunks.")
     if declared.isdecimal() and int(declared) > limit:
         raise Refused(413, f"The body has more than {limit} bytes.")
     try:

@@ -69,6 +69,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("mode", "budget", "text", "state", "due", "cost", "asked"), TABLE)
 def test_a_merge_ends_in_one_of_these_ways(llm, notes, mode, budget, text, state, due, cost, asked):
+    """Row 39."""
     llm.settings["mode"] = mode
     Organisation.objects.update_or_create(pk=1, defaults={"merge_budget": budget})
     learn()

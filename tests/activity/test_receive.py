@@ -115,6 +115,11 @@ def test_too_large_a_body_is_413_before_it_is_read(post, settings):
     assert post(ended()).status_code == 413
 
 
+def test_a_body_in_chunks_is_411_and_not_taken_for_an_empty_one(client):
+    response = client.generic("POST", EVENTS, CONTENT_LENGTH="", HTTP_TRANSFER_ENCODING="chunked")
+    assert response.status_code == 411
+
+
 def test_only_post_is_answered(client):
     response = client.get(EVENTS)
     assert response.status_code == 405
