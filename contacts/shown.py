@@ -96,7 +96,7 @@ def number(value: float) -> str:
 def value(held: Value, kind: str = FieldType.STRING) -> SafeString | str:
     """A contact value by its field's type; a quiet dash for a blank."""
     if held is None or held == "":
-        return format_html('<span class="quiet" title="blank">{}</span>', "–")
+        return format_html('<span class="quiet none" title="blank">{}</span>', "–")
     if isinstance(held, bool):
         return "Yes" if held else "No"
     if isinstance(held, int | float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from contacts.shown import clock
 from integrations.models import Connection, ConnectionStatus
 
 LATE_AFTER_INTERVALS = 3
+_AILING = ("bad", "warn")  # the worst first
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,25 @@ def health_of(
     """What a person has to know first. `last_good`: when an inbound sync last ended well."""
     now = now or timezone.now()
     return _hindered(connection, now) or _freshness(connection, last_good, now)
+
+
+def overall(found: Sequence[tuple[str, Health]]) -> Health | None:
+    """All connections, as (name, health), in one sentence and in the tone of the worst; None where there are none."""
+    ailing = [(name, health) for name, health in found if health.tone in _AILING]
+    if len(ailing) > 1:
+        worst = min((health.tone for _, health in ailing), key=_AILING.index)
+        listed = ", ".join(f"{name} ({health.word.lower()})" for name, health in ailing)
+        return Health(worst, f"{len(ailing)} of {len(found)} connections need a look", f"{listed}.")
+    if ailing:
+        name, health = ailing[0]
+        return Health(health.tone, f"{name} needs a look: {health.word.lower()}", health.reason)
+    for tone, words in (("info", "A first import is on its way"), ("calm", "Not everything is switched on")):
+        if names := [name for name, health in found if health.tone == tone]:
+            return Health(
+                tone, words, f"{', '.join(names)}: the others are in step." if len(found) > len(names) else ""
+            )
+    words = "All connections are in step" if len(found) > 1 else "In step with the CRM"
+    return Health("ok", words, "") if found else None
 
 
 def _hindered(connection: Connection, now: datetime) -> Health | None:

@@ -47,11 +47,15 @@ class UndoRow:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What is taken back: the rows of one source (a run, a conversation), or one change. `words` name it for people."""
+    """What is taken back: the rows of one source (a run, a conversation), or one change. `words` name it for people.
+
+    `field`: of one change, this contact field alone.
+    """
 
     ref: str
     words: str
     change_id: int | None = None
+    field: str = ""
 
     def changes(self, contact_ids: Sequence[int]) -> dict[int, list[ContactChange]]:
         """The rows of these contacts, newest first."""
@@ -74,12 +78,24 @@ class Undone:
     def source(self, by: str, *, may_clear_opt_out: bool) -> Source:
         """How the undo itself stands in the history."""
         label = f"Undo of {self.words} by {by}"
-        return Source("undo", self.ref, label, may_clear_opt_out=may_clear_opt_out)
+        # A change is known by its number, whether all of it or a field of it is taken back.
+        ref = self.ref if self.change_id is None else f"change:{self.change_id}"
+        return Source("undo", ref, label, may_clear_opt_out=may_clear_opt_out)
 
 
-def of_change(change: ContactChange) -> Undone:
-    """One row of a contact's history."""
-    return Undone(f"change:{change.pk}", f"“{change.source_label or change.source_kind}”"[:120], change.pk)
+def of_change(change: ContactChange, field: str = "") -> Undone:
+    """One row of a contact's history, or one field of it."""
+    words = f"“{change.source_label or change.source_kind}”"[:120]
+    if not field:
+        return Undone(f"change:{change.pk}", words, change.pk)
+    return Undone(f"change:{change.pk}:{field}", words, change.pk, field)
+
+
+def of_ref(ref: str, words: str) -> Undone:
+    """What a reference stands for: "change:7", "change:7:plan", or any other source like "run:12"."""
+    kind, _, rest = ref.partition(":")
+    number, _, field = rest.partition(":")
+    return Undone(ref, words, int(number), field) if kind == "change" else Undone(ref, words)
 
 
 def of_run(run: SyncRun) -> Undone:
@@ -104,6 +120,7 @@ def work_out(undone: Undone, contacts: Mapping[int, Contact]) -> list[UndoRow]:
         row
         for pk, contact in sorted(contacts.items())
         for row in _of_contact(contact, changes.get(pk, []), before.get(pk, []), specs)
+        if not undone.field or row.field == undone.field
     ]
     return _with_free_numbers(rows)
 

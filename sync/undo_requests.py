@@ -14,7 +14,7 @@ from django.utils import timezone
 from sync.backoff import next_attempt
 from sync.models import UndoRequest
 from sync.undo import UndoResult, undo_batch
-from sync.undo_plan import Undone
+from sync.undo_plan import Undone, of_ref
 from sync.wake import wake
 
 logger = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ def undo_some() -> int:
 
 
 def _work_on(request: UndoRequest) -> int:
-    undone = Undone(request.ref, request.words, _change_id(request.ref))
+    undone = of_ref(request.ref, request.words)
     until, handled = time.monotonic() + STRETCH, 0
     while request.state != State.DONE and time.monotonic() < until:
         handled += _batch(request, undone)
@@ -111,8 +111,3 @@ def _batch(request: UndoRequest, undone: Undone) -> int:
             request.state, request.finished_at = State.DONE, timezone.now()
         request.save()
     return result.looked_at
-
-
-def _change_id(ref: str) -> int | None:
-    kind, _, number = ref.partition(":")
-    return int(number) if kind == "change" else None

@@ -7,10 +7,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from activity.variables import preview
-from contacts.models import field_specs
+from activity.variables import Preview, preview
 from contacts.phone import BadPhone
 from crmsync.pages.guard import page
+from crmsync.pages.provenance import named_conversations, origin_of
 
 
 @page("contacts.view_contact", "GET", "POST")
@@ -20,8 +20,17 @@ def agent_view(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"number": number}
     if number:
         try:
-            context["preview"] = preview(number)
-            context["labels"] = {name: spec.label for name, spec in field_specs().items()}
+            context |= _seen(preview(number))
         except BadPhone as error:
             context["problem"] = str(error)
     return render(request, "pages/agent_view.html", context)
+
+
+def _seen(found: Preview) -> dict[str, Any]:
+    """What the agent reads, each variable with its origin (None: nobody has said)."""
+    sources = found.contact.sources if found.contact else {}
+    named = named_conversations(str(stamp.get("ref", "")) for stamp in sources.values())
+    told = [
+        (one, origin_of(sources[one.name], named) if one.name in sources else None) for one in found.variables
+    ]
+    return {"preview": found, "told": told}

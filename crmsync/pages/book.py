@@ -28,6 +28,11 @@ SORTS: dict[str, tuple[str, list[Any]]] = {
     "conversation": ("Last conversation", [F("last_conversation_at").desc(nulls_last=True), "-id"]),
     "conversations": ("Most conversations", ["-conversation_count", "-id"]),
 }
+# The sort that a column's heading asks for.
+BY_COLUMN = {
+    "name": "name", "conversation_count": "conversations", "last_conversation_at": "conversation", "created_at": "newest",
+    "updated_at": "changed",
+}  # fmt: skip
 CALLING = {"no": "Do not call", "yes": "May be called"}
 KEPT = {"active": "Not archived", "archived": "Archived"}
 NO_CRM = "none"
@@ -59,6 +64,15 @@ class Asked:
     connections: list[Connection]
     narrowed: bool = False
     guessed: bool = False  # nobody has the number typed: these are one slip away
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column's heading: the sort that a click on it asks for ("" where it has none), and how it is sorted by now."""
+
+    column: Column
+    sort: str
+    sorted: str  # "ascending", "descending" or ""
 
 
 USUAL = ("name", "phone_number", "tags", "conversation_count", "last_conversation_at", "updated_at")
@@ -109,6 +123,23 @@ def asked(query: QueryDict, *, columns: Sequence[str] = ()) -> Asked:
 def with_everything(rows: QuerySet[Contact]) -> QuerySet[Contact]:
     """`rows` of an address, loaded with all that a file tells of a contact, whatever its columns read."""
     return rows.defer(None).defer(*_UNREAD).prefetch_related(None).prefetch_related("tags")
+
+
+def headings(found: Asked) -> list[Heading]:
+    """The headings of the columns shown. One that can be sorted both ways is turned round by a second click."""
+    offered, now = dict(found.sorts), found.filters["sort"]
+    return [_heading(column, offered, now) for column in found.columns]
+
+
+def _heading(column: Column, offered: dict[str, str], now: str) -> Heading:
+    wanted = BY_COLUMN.get(column.name, column.name)
+    if wanted not in offered:
+        return Heading(column, "", "")
+    turned = f"-{wanted}" if now == wanted and f"-{wanted}" in offered else wanted
+    if now not in {wanted, f"-{wanted}"}:
+        return Heading(column, turned, "")
+    ascending = now == "name" or now == column.name
+    return Heading(column, turned, "ascending" if ascending else "descending")
 
 
 def _one_of(query: QueryDict, name: str, allowed: Any) -> str:

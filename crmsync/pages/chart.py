@@ -13,6 +13,7 @@ from crmsync.pulse import Pulse
 
 WIDTH, HEIGHT = 280.0, 60.0
 GAP = 2.0
+QUARTERS = 4
 LOWEST = 1.5  # a bar for little is still seen
 SPANS = (("The last day", 24, timedelta(hours=1)), ("The last week", 28, timedelta(hours=6)))
 SERIES: tuple[tuple[str, str, Callable[[Iterable[int]], int]], ...] = (
@@ -47,11 +48,15 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One span of time. `rows` is the table: when each stretch begins, and its figures (None: nobody looked)."""
+    """One span of time. `rows` is the table: when each stretch begins, and its figures (None: nobody looked).
+
+    `ticks` stand under the bars, evenly from the first moment to now.
+    """
 
     title: str
     key: str
     since: datetime
+    ticks: list[str]
     series: list[Series]
     rows: list[tuple[datetime, list[int | None]]]
 
@@ -82,7 +87,14 @@ def _chart(title: str, count: int, size: timedelta, looks: Sequence[Look], now: 
         for (key, label, combine), values in zip(SERIES, figures, strict=True)
     ]
     table = [(at, list(values)) for at, *values in zip(starts, *figures, strict=True)]
-    return Chart(title, title.rsplit(maxsplit=1)[-1], since, series, table)
+    return Chart(title, title.rsplit(maxsplit=1)[-1], since, _ticks(since, now), series, table)
+
+
+def _ticks(since: datetime, now: datetime) -> list[str]:
+    """The reader's time of day at a few places of a day, the date at those of a longer span; the last is now."""
+    quarter = (now - since) / QUARTERS
+    form = "%H:%M" if now - since <= timedelta(days=1) else "%-d %b"
+    return [f"{timezone.localtime(since + place * quarter):{form}}" for place in range(QUARTERS)] + ["now"]
 
 
 def _series(

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from crmsync import export
-from crmsync.pages.book import CALLING, KEPT, NO_CRM, Asked, asked, with_everything
+from crmsync.pages.book import CALLING, KEPT, NO_CRM, Asked, asked, headings, with_everything
 from crmsync.pages.guard import page
 from crmsync.pages.listing import listing
 
@@ -25,6 +25,7 @@ def contact_list(request: HttpRequest) -> HttpResponse:
     context = {
         "listing": listing(request, found.rows, counted_by=("-created_at", "-id")),
         "found": found,
+        "headings": headings(found),
         "filters": found.filters,
         "narrowings": found.narrowings,
         "calling": CALLING.items(),

@@ -9,7 +9,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from activity.log import retry, stuck
 from activity.models import ActivityEntry, Conversation, WebhookDelivery
-from contacts.models import ContactChange
+from contacts.models import Contact, ContactChange
+from crmsync.pages.crm_links import activity_urls
 from crmsync.pages.guard import page, person
 from crmsync.pages.listing import OF_ITS_CONNECTION, OF_ITS_CONTACT, chosen, listing
 
@@ -18,10 +19,13 @@ SENTIMENTS = ("Positive", "Neutral", "Negative", "Unknown")
 
 @page("activity.view_conversation")
 def conversation_list(request: HttpRequest) -> HttpResponse:
-    """Conversations, the latest first, narrowed by ?channel= and ?sentiment=."""
+    """Conversations, the latest first, narrowed by ?channel= and ?sentiment=, or those of one ?contact= (its id)."""
     rows = Conversation.objects.select_related("contact").defer("payload", "transcript", *OF_ITS_CONTACT)
     channel = chosen(request, "channel", Conversation.Channel.values)
     sentiment = chosen(request, "sentiment", SENTIMENTS)
+    whose = Contact.objects.filter(public_id=request.GET.get("contact", "")).first()
+    if whose:
+        rows = rows.filter(contact=whose)
     if channel:
         rows = rows.filter(channel=channel)
     if sentiment:
@@ -31,6 +35,7 @@ def conversation_list(request: HttpRequest) -> HttpResponse:
         "filters": {"channel": channel, "sentiment": sentiment},
         "channels": Conversation.Channel.choices,
         "sentiments": SENTIMENTS,
+        "whose": whose,
     }
     return render(request, "pages/conversations.html", context)
 
@@ -44,13 +49,14 @@ def conversation(request: HttpRequest, pk: int) -> HttpResponse:
         .select_related("connection")
         .defer(*OF_ITS_CONNECTION)
     )
+    urls = activity_urls(entries)
     context = {
         "conversation": found,
         "applied": found.applied.select_related("mapping").order_by(
             F("mapping__position").asc(nulls_last=True), "id"
         ),
         "merges": found.merges.all(),
-        "entries": entries,
+        "entries": [(entry, urls.get(entry.pk, "")) for entry in entries],
         "can_log_again": stuck(ActivityEntry.objects.filter(conversation=found)).exists()
         and person(request).has_perm("activity.change_conversation"),
         "deliveries": WebhookDelivery.objects.filter(conversation_key=found.key).defer("body", "headers")[

@@ -18,7 +18,7 @@ from crmsync.pages.chart import charts
 from crmsync.pages.guard import page
 from crmsync.pages.listing import OF_ITS_CONNECTION, UNSHOWN
 from crmsync.pages.runs import LONG, Progress, progress_of
-from integrations.health import Health, health_of
+from integrations.health import Health, health_of, overall
 from integrations.models import Connection
 from sync.issues import OPEN
 from sync.kinds import Category, kind_of
@@ -47,6 +47,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     """Connections with their health, today's figures, last runs, open issues by kind."""
     issues, shown = open_issues(), panels()
     context = {
+        "verdict": overall([(panel.connection.name, panel.health) for panel in shown]),
         "panels": shown,
         "live": any(panel.progress for panel in shown),
         "charts": charts(),

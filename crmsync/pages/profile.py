@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +11,19 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from activity.models import ActivityEntry, Conversation
 from activity.variables import dynamic_variables
-from contacts.changes import TAGS
 from contacts.models import Contact, ContactChange, CustomField, FormerContactId
-from contacts.values import BUILT_IN, FieldSpec, Value
+from contacts.values import BUILT_IN, Value
+from crmsync.pages.crm_links import activity_urls, record_urls
 from crmsync.pages.guard import page
+from crmsync.pages.history import steps
 from crmsync.pages.listing import OF_ITS_CONNECTION
-from crmsync.pages.provenance import Origin, link_to, origin_of, words_for
-from integrations.connections import web_url
-from integrations.providers.errors import ProviderError
+from crmsync.pages.provenance import Named, Origin, named_conversations, origin_of
 from sync.issues import OPEN
-from sync.models import ExternalRecord, RecordState, SyncIssue
+from sync.models import ExternalRecord, SyncIssue
 
-SHOWN = 25
+CONVERSATIONS, WRITES = 25, 10
+IDENTITY = ("first_name", "last_name", "phone_number", "do_not_call")
+MEMORY = "contact_memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,10 @@ class Line:
     description: str
     origin: Origin | None
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One write in the history: its source, and what it changed as (label, kind, old, new); None = not recorded."""
-
-    change: ContactChange
-    words: str
-    url: str
-    fields: list[tuple[str, str, Value, Value]]
-    names: list[str]
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to tell: no value, and nobody who took it away."""
+        return self.value in (None, "") and self.origin is None
 
 
 @page("contacts.view_contact")
@@ -61,86 +57,73 @@ def profile_of(contact: Contact) -> dict[str, Any]:
     """What the page of one contact shows."""
     fields = list(CustomField.objects.all())
     specs = BUILT_IN | {field.name: field.spec for field in fields}
-    records = records_of(contact)
+    changes = list(ContactChange.objects.filter(contact=contact).order_by("-id")[: WRITES + 1])
+    refs = [str(stamp.get("ref", "")) for stamp in contact.sources.values()]
+    named = named_conversations([*refs, *(change.source_ref for change in changes)])
+    of_name = {line.name: line for line in lines(contact, fields, named)}
+    rest = [line for name, line in of_name.items() if name not in {*IDENTITY, MEMORY}]
+    conversations = conversations_of(contact)
     return {
         "contact": contact,
-        "lines": lines(contact, fields),
-        "records": records,
-        "conversations": conversations_of(contact),
-        "history": history(contact, specs),
+        "groups": [
+            ("Identity", [of_name[name] for name in IDENTITY]),
+            ("What is known", [line for line in rest if not line.blank]),
+        ],
+        "blank": [line.label for line in rest if line.blank],
+        "memory": of_name[MEMORY],
+        "latest": conversations[0] if conversations else None,
+        "records": records_of(contact),
+        "conversations": conversations[:CONVERSATIONS],
+        "more_conversations": len(conversations) > CONVERSATIONS,
+        "history": steps(changes[:WRITES], specs, named=named),
+        "more_history": len(changes) > WRITES,
         "issues": SyncIssue.objects.filter(contact=contact, state__in=OPEN)
         .select_related("connection")
         .defer(*OF_ITS_CONNECTION)[:10],
         "variables": dynamic_variables(contact),
-        "shown": SHOWN,
     }
 
 
-def lines(contact: Contact, fields: list[CustomField]) -> list[Line]:
+def lines(contact: Contact, fields: Sequence[CustomField], named: Named) -> list[Line]:
     """Built-in fields first, then the custom ones in their order, each with its origin."""
-    kinds = {"phone_number": "phone"}
     specs = [(spec, "") for spec in BUILT_IN.values()] + [(field.spec, field.description) for field in fields]
     return [
         Line(
             name=spec.name,
             label=spec.label,
-            kind=kinds.get(spec.name, spec.type.value),
+            kind="phone" if spec.name == "phone_number" else spec.type.value,
             value=contact.value(spec.name),
             description=description,
-            origin=origin_of(contact.sources[spec.name]) if spec.name in contact.sources else None,
+            origin=origin_of(contact.sources[spec.name], named) if spec.name in contact.sources else None,
         )
         for spec, description in specs
     ]
 
 
 def records_of(contact: Contact) -> list[dict[str, Any]]:
-    """The contact's CRM records with their addresses."""
+    """The contact's CRM records with their addresses, the connection of first rank first."""
     rows = ExternalRecord.objects.filter(contact=contact).select_related("connection")
-    return [{"record": row, "url": _address(row)} for row in rows.defer("settled", "connection__schema")]
+    records = list(
+        rows.defer("settled", "fingerprint", *OF_ITS_CONNECTION).order_by("connection__rank", "pk")
+    )
+    urls = record_urls(records)
+    return [{"record": row, "url": urls.get(row.pk, "")} for row in records]
 
 
 def conversations_of(contact: Contact) -> list[Conversation]:
-    """The latest conversations, with what was logged of them."""
+    """The latest conversations and one more, with what was logged of them as `logged`: pairs of entry and address."""
     rows = Conversation.objects.filter(contact=contact).defer("payload").order_by("-started_at", "-id")
-    found = list(rows[: SHOWN + 1])
-    entries: dict[int, list[ActivityEntry]] = {}
-    for entry in (
+    found = list(rows[: CONVERSATIONS + 1])
+    entries = list(
         ActivityEntry.objects.filter(conversation__in=found)
         .select_related("connection")
         .defer(*OF_ITS_CONNECTION)
-    ):
-        entries.setdefault(entry.conversation_id, []).append(entry)
-    for row in found:
-        row.logged = entries.get(row.pk, [])  # type: ignore[attr-defined]
-    return found
-
-
-def history(contact: Contact, specs: dict[str, FieldSpec]) -> list[Step]:
-    """The latest writes, newest first."""
-    return [_step(change, specs) for change in ContactChange.objects.filter(contact=contact)[: SHOWN + 1]]
-
-
-def _step(change: ContactChange, specs: dict[str, FieldSpec]) -> Step:
-    def label(name: str) -> str:
-        return specs[name].label if name in specs else "Tags" if name == TAGS else name
-
-    def kind(name: str) -> str:
-        return specs[name].type.value if name in specs else "string"
-
-    return Step(
-        change=change,
-        words=words_for(change.source_kind, change.source_label),
-        url=link_to(change.source_ref),
-        fields=[(label(name), kind(name), *pair) for name, pair in change.diff.items() if len(pair) == 2],
-        names=[label(name) for name, pair in change.diff.items() if len(pair) != 2],
+        .order_by("connection__rank", "pk")
     )
-
-
-def _address(row: ExternalRecord) -> str:
-    """Where the record is seen in the CRM; "" when it is not there or the connection is not set up to tell."""
-    if not row.external_id or row.state not in {RecordState.LINKED, RecordState.SKIPPED}:
-        return ""
-    try:
-        return web_url(row.connection, row.external_id)
-    except ProviderError:
-        return ""
+    urls = activity_urls(entries)
+    logged: dict[int, list[tuple[ActivityEntry, str]]] = {}
+    for entry in entries:
+        logged.setdefault(entry.conversation_id, []).append((entry, urls.get(entry.pk, "")))
+    for row in found:
+        row.logged = logged.get(row.pk, [])  # type: ignore[attr-defined]
+    return found

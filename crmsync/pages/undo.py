@@ -30,7 +30,7 @@ class Enough(Exception):
 
 @page("contacts.change_contact", "GET", "POST")
 def undo(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
-    """Show what an undo would do; a POST has the workers do it."""
+    """Show what an undo would do, of a change also of one ?field= alone; a POST has the workers do it."""
     undone, back = _what(request, kind, pk)
     if request.method == "POST":
         try:
@@ -43,6 +43,7 @@ def undo(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     specs = field_specs()
     context = {
         "undone": undone,
+        "only": shown_as(undone.field, specs)[0] if undone.field else "",
         "back": back,
         "result": result,
         "cut": cut,
@@ -69,7 +70,10 @@ def undo_request(request: HttpRequest, pk: int) -> HttpResponse:
 def _what(request: HttpRequest, kind: str, pk: int) -> tuple[Undone, str]:
     """What is to be taken back, and the page that it belongs to. A whole run is for those who run the system."""
     if kind == "change":
-        return of_change(get_object_or_404(ContactChange, pk=pk)), _back(kind, str(pk))
+        found, field = get_object_or_404(ContactChange, pk=pk), request.GET.get("field", "")
+        if field and field not in found.diff:
+            raise Http404
+        return of_change(found, field), _back(kind, str(pk))
     if kind == "conversation":
         return of_conversation(get_object_or_404(Conversation.objects.only("pk"), pk=pk).ref), _back(
             kind, str(pk)
@@ -84,6 +88,8 @@ def _what(request: HttpRequest, kind: str, pk: int) -> tuple[Undone, str]:
 
 
 def _back(kind: str, number: str) -> str:
+    """The page that "change:7", "change:7:plan" or "run:12" belongs to."""
+    number = number.partition(":")[0]
     if kind == "change":
         change = ContactChange.objects.filter(pk=int(number)).select_related("contact").first()
         return change.contact.get_absolute_url() if change else reverse("contacts")

@@ -33,6 +33,12 @@ def exact(at: datetime) -> str:
 
 
 @register.filter
+def clock(at: datetime) -> str:
+    """The time of day in the reader's time zone."""
+    return shown.clock(at)
+
+
+@register.filter
 def chip(words: object, state: str = "") -> SafeString:
     """A status chip, coloured by the state's code."""
     return shown.chip(words, state)
@@ -110,6 +116,8 @@ def cell(contact: Contact, column: Column) -> SafeString | str:
     if column.kind == "tags":
         return shown.chips([tag.label for tag in contact.tags.all()]) or shown.value(None)
     held = column.value(contact)
+    if held is None:
+        return shown.value(None)
     return shown.moment(held) if column.kind == "moment" else brief(held, column.kind)
 
 

@@ -86,7 +86,7 @@ def world() -> World:
         started_at=now, duration_ms=65_000, transcript="Agent: Hello.\nUser: <b>Hi</b>", analyzed=True,
     )  # fmt: skip
     ActivityEntry.objects.create(
-        conversation=call, connection=crm, state="logged", external_id="00T1", logged_at=now
+        conversation=call, connection=crm, state="logged", kind="call", external_id="00T1", logged_at=now
     )
     MergeReview.objects.create(
         conversation=call, contact=ada, contact_field="city", old="a", new="b", merged="ab", state="applied"

@@ -16,7 +16,7 @@ from activity.models import Conversation, MergeReview, WebhookDelivery
 from contacts.models import ContactTag
 from crmsync.pages.listing import PAGE
 from crmsync.roles import OPERATOR, STAFF
-from integrations.health import health_of
+from integrations.health import Health, health_of, overall
 from integrations.models import Connection
 from sync.models import ExternalRecord, RunState, SyncIssue, SyncRun
 from tests.crmsync.pages_world import client_of, connection, contact, text, world
@@ -90,6 +90,51 @@ def test_the_health_of_a_connection_in_one_word(change, last_good, tone, word):
     assert health.reason.endswith(".")
 
 
+OK, LATE, ERROR = (
+    Health("ok", "Healthy", "In step."),
+    Health("warn", "Late", "Old."),
+    Health("bad", "Error", "Refused."),
+)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("found", "tone", "words"),
+    [
+        ([("A", OK)], "ok", "In step with the CRM"),
+        ([("A", OK), ("B", OK)], "ok", "All connections are in step"),
+        ([("A", OK), ("B", LATE)], "warn", "B needs a look: late Old."),
+        (
+            [("A", LATE), ("B", ERROR), ("C", OK)],
+            "bad",
+            "2 of 3 connections need a look A (late), B (error).",
+        ),
+        (
+            [("A", OK), ("B", Health("info", "New", ""))],
+            "info",
+            "A first import is on its way B: the others are in step.",
+        ),
+        ([("A", Health("calm", "Off", ""))], "calm", "Not everything is switched on"),
+    ],
+)
+def test_all_connections_together_in_one_sentence(found, tone, words):
+    told = overall(found)
+    assert told is not None
+    assert (told.tone, f"{told.word} {told.reason}".strip()) == (tone, words)
+
+
+def test_no_connection_has_no_verdict():
+    assert overall([]) is None
+
+
+def test_the_dashboard_begins_with_the_verdict_and_what_waits():
+    world()
+    page = text(client_of(OPERATOR).get("/"))
+    assert page.index("In step with the CRM") < page.index("Conversations today")
+    assert '<a href="/issues/">2 open issues</a>' in page
+    assert '<a href="/deliveries/?state=parked">1 parked delivery</a>' in page
+
+
 def test_sync_now_queues_a_run_and_a_second_press_shows_the_same():
     crm, client = connection(), client_of(OPERATOR)
     first = client.post(f"/connections/{crm.public_id}/sync/", {"full": "1"})
@@ -141,7 +186,7 @@ def test_deliveries_tell_what_was_done_and_why_and_show_their_body():
 def test_a_conversation_shows_what_followed_and_escapes_what_was_said():
     known = world()
     page = text(client_of(STAFF).get(f"/conversations/{known.conversation.pk}/"))
-    for words in ("Wants a quote.", "1 min 05 s", "Positive", "Merge of", "logged", "call_analyzed"):
+    for words in ("Wants a quote.", "1 min 05 s", "positive", "Merge of", "logged", "call_analyzed"):
         assert words in page
     assert "&lt;b&gt;Hi&lt;/b&gt;" in page
 

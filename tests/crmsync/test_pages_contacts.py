@@ -16,6 +16,7 @@ from contacts.models import Contact, ContactChange, ContactTag, ContactTouched, 
 from crmsync.roles import OPERATOR, STAFF
 from integrations.models import Connection
 from sync.models import ExternalRecord
+from sync.undo_requests import undo_some
 from tests.crmsync.pages_world import client_of, connection, contact, text, world
 
 pytestmark = pytest.mark.django_db
@@ -118,12 +119,31 @@ def test_a_download_of_everything_has_every_field_in_a_fixed_number_of_queries(
     assert {row[head.index("plan")] for row in rows} == {"pro"}
 
 
+def test_a_column_is_sorted_by_its_heading_and_turned_round_by_a_second_click(fields):
+    contact("+14155550100", "Ada", a_number=2)
+    contact("+14155550101", "Grace", a_number=1)
+    client, where = client_of(STAFF), "/contacts/?column=f.a_number&column=f.a_string"
+    heading = re.compile(r'<th scope="col"[^>]*?(?: aria-sort="(\w+)")?><a href="([^"]+)">A number')
+    [(now, link)] = heading.findall(text(client.get(where)))
+    assert now == ""
+    for order, names in (("ascending", ["Grace", "Ada"]), ("descending", ["Ada", "Grace"])):
+        page = text(client.get(f"/contacts/{link.replace('&amp;', '&')}"))
+        [(now, link)] = heading.findall(page)
+        assert now == order
+        assert [
+            one.split()[0] for one in re.findall(r'data-label="Name"><a href="[^"]*">([^<]*)</a>', page)
+        ] == names
+    assert "A string</th>" in page  # texts have no order that an index keeps
+    page = text(client.get("/contacts/?column=created_at"))
+    assert 'aria-sort="descending"><a href="?column=created_at&amp;sort=newest">Added' in page
+
+
 def test_a_profile_tells_everything_and_where_it_came_from():
     known = world()
     change_contact(
         known.contact.pk,
         {"city": "Paris"},
-        source=Source("conversation", known.conversation.ref, "call of 14 May"),
+        source=Source("conversation", known.conversation.ref, "phone call 1", {"mode": "merge"}),
     )
     page = text(client_of(STAFF).get(known.contact.get_absolute_url()))
     for words in (
@@ -132,16 +152,49 @@ def test_a_profile_tells_everything_and_where_it_came_from():
         "Paris",
         "<del>London</del>",
         "Wants a quote.",
-        "18 records"[:0],
+        "https://acme.my.salesforce.com/lightning/r/Task/00T1/view",
     ):
         assert words in page
-    assert f'<a href="/conversations/{known.conversation.pk}/">call of 14 May</a>' in page
-    assert '<a href="/runs/1/">Salesforce EU</a>' in page
+    assert f'from <a href="/conversations/{known.conversation.pk}/">today&#x27;s call</a>, merged' in page
+    assert re.search(r'from <a href="/runs/1/">Salesforce EU</a>, <time [^>]*>just now</time>', page)
     assert "https://acme.my.salesforce.com/lightning/r/Contact/0035g00000AbCdEAAV/view" in page
     assert "&lt;b&gt;Hi&lt;/b&gt;" in page
     seen = page[page.index("What an agent would see now") :]
     assert re.search(r"<code>city</code></dt><dd>Paris", seen)
     assert "phone_number" not in seen[: seen.index("History")]
+
+
+def test_a_field_s_history_is_told_alone_and_one_value_of_a_write_is_taken_back():
+    CustomField.objects.create(name="city", label="City", type="string")
+    CustomField.objects.create(name="plan", label="Plan", type="string")
+    ada = contact(city="London", plan="free")
+    change_contact(ada.pk, {"city": "Paris", "plan": "pro"}, source=Source("person", "user:1", "olga"))
+    change_contact(ada.pk, {"plan": "max"}, source=Source("person", "user:1", "olga"))
+    client, where = client_of(OPERATOR), f"{ada.get_absolute_url()}history/"
+    page = text(client.get(f"{where}?field=city"))
+    assert re.findall(r"<del>(\w+)</del>", page) == ["London"]
+    [(change, field)] = re.findall(r'href="/undo/change/(\d+)/\?field=(\w+)"', page)
+    undo = f"/undo/change/{change}/?field={field}"
+    assert "“City” alone" in text(client.get(undo))
+    assert client.post(undo).status_code == 302
+    undo_some()
+    ada.refresh_from_db()
+    assert (ada.value("city"), ada.value("plan")) == ("London", "max")
+    assert "It was taken back before." in text(client.get(undo))
+    assert client.get(f"/undo/change/{change}/?field=nickname").status_code == 404
+    assert client.get(f"{where}?field=nickname").status_code == 404
+    assert len(re.findall(r"<li>", text(client.get(where)))) == 4
+
+
+def test_the_conversations_of_one_contact_are_listed_alone():
+    known = world()
+    other = contact("+14155550101", "Grace", "Hopper")
+    Conversation.objects.create(
+        key="call_2", kind="call", channel="phone", contact=other, summary="About compilers."
+    )
+    page = text(client_of(STAFF).get(f"/conversations/?contact={known.contact.public_id}"))
+    assert "Wants a quote." in page
+    assert "About compilers." not in page
 
 
 def test_a_profile_shows_only_conversations_of_its_contact():

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 
-from activity.models import ActivityEntry, AppliedMapping, MergeReview, WebhookDelivery
+from activity.models import ActivityEntry, AppliedMapping, Conversation, MergeReview, WebhookDelivery
 from contacts import shown
-from crmsync.pages.provenance import link_to, origin_of, words_for
+from crmsync.pages.provenance import link_to, named_conversations, origin_of, words_for
 from integrations.models import ConnectionStatus
 from sync.models import RecordState, RunState, SyncIssue
 
@@ -81,6 +82,27 @@ def test_every_state_of_every_ledger_has_a_colour(states):
     assert {state for state in states.values if state not in shown.TONES} <= CALM
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("channel", "ago", "words"),
+    [
+        ("phone", timedelta(0), "today's call"),
+        ("sms", timedelta(days=1), "yesterday's SMS"),
+        ("phone", timedelta(days=10), "the call of 4 May"),
+        ("web_chat", timedelta(days=200), "the web chat of 26 Oct 2025"),
+    ],
+)
+def test_a_conversation_is_named_by_its_day(channel: str, ago: timedelta, words: str):
+    with time_machine.travel(NOW, tick=False):
+        made = Conversation.objects.create(key="x", kind="call", channel=channel, started_at=NOW - ago)
+        named = named_conversations([made.ref, "run:1", "conversation:x", ""])
+        assert named == {made.ref: words}
+        stamp = {"kind": "conversation", "ref": made.ref, "at": NOW.isoformat(), "mode": "merge"}
+        told = origin_of(stamp, named)
+    assert (told.lead, told.words, told.how, told.dated) == ("from", words, "merged", True)
+    assert told.url == f"/conversations/{made.pk}/"
+
+
 def test_an_origin_names_its_source_and_leads_there():
     origin = origin_of(
         {
@@ -93,5 +115,8 @@ def test_an_origin_names_its_source_and_leads_there():
     )
     assert (origin.words, origin.url, origin.at, origin.external_id) == ("HubSpot", "/runs/12/", NOW, "9")
     assert origin_of({}).words == "unknown"
+    assert (origin.lead, origin.how, origin.dated) == ("from", "", False)
+    person = origin_of({"kind": "person", "ref": "user:1", "label": "olga", "review": 3})
+    assert (person.lead, person.words, person.how) == ("by", "olga", "reviewed merge")
     assert words_for("api_key", "crm script") == "crm script (API key)"
     assert link_to("user:3") == link_to("run:x") == link_to("") == ""

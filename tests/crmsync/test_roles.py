@@ -27,6 +27,7 @@ READ = (
     "contacts",
     "contacts-export",
     "contact",
+    "contact-history",
     "conversations",
     "conversation",
     "runs",
@@ -45,7 +46,8 @@ def address(name: str, known: World) -> str:
          "drift", "drift-repair", "setup-connection", "setup-access", "setup-mappings", "setup-dry-run", "setup-start",
          "setup-sync"): [known.connection.public_id],
         ("setup-new",): ["hubspot"],
-        ("contact", "contact-edit", "contact-delete", "contact-merge", "contact-resync"): [known.contact.public_id],
+        ("contact", "contact-edit", "contact-delete", "contact-merge", "contact-resync", "contact-history"):
+            [known.contact.public_id],
         ("conversation", "conversation-attach", "conversation-log-again"): [known.conversation.pk],
         ("run", "run-approve", "run-reject", "run-cancel", "run-export"): [known.run.pk],
         ("issue-retry", "issue-ignore"): [known.connection.issues.get(kind="no_phone").pk],
