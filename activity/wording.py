@@ -71,8 +71,12 @@ def kind_of(conversation: Conversation) -> ActivityKind:
 
 def wording_of(conversation: Conversation, connection: Connection) -> Wording:
     """The conversation in the connection's words; in the usual ones where its template does not fit this conversation."""
+    return worded(conversation, connection.activity_title, connection.activity_body)
+
+
+def worded(conversation: Conversation, title: str, body: str) -> Wording:
+    """The conversation by these templates ("": the usual one); by the usual ones where they do not fit it."""
     values = values_of(conversation)
-    title, body = connection.activity_title, connection.activity_body
     try:
         return Wording(title_of(title or DEFAULT_TITLE, values), body_of(body or DEFAULT_BODY, values))
     except TemplateProblem as problem:
@@ -80,7 +84,7 @@ def wording_of(conversation: Conversation, connection: Connection) -> Wording:
 
 
 def content_hash(conversation: Conversation, wording: Wording) -> str:
-    """A hash of what is logged, to see when a later event changes it."""
+    """A hash of what is logged, to see when a later event changes it: the words, and what the CRM has fields for."""
     told = [
         wording.title,
         wording.body,
@@ -88,6 +92,10 @@ def content_hash(conversation: Conversation, wording: Wording) -> str:
         conversation.direction,
         conversation.duration_ms,
         conversation.moment.isoformat(),
+        conversation.from_number,
+        conversation.to_number,
+        conversation.disconnection_reason,
+        conversation.recording_url,
     ]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 

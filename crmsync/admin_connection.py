@@ -10,6 +10,7 @@ from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 
+from activity.log import word_anew
 from integrations.admin import ConnectionAdmin
 from integrations.health import health_of
 from integrations.models import Connection
@@ -46,6 +47,8 @@ class ConnectionPage(ConnectionAdmin):
     def save_model(self, request: HttpRequest, obj: Connection, form: ModelForm, change: bool) -> None:
         """A new connection starts with the mapping that cannot be missing: the phone number."""
         super().save_model(request, obj, form, change)
+        if change and {"activity_title", "activity_body"} & {*form.changed_data}:
+            word_anew(obj)
         if not change:
             phone_field = PROVIDERS[obj.provider].phone_field
             InboundMapping.objects.get_or_create(

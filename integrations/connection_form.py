@@ -20,7 +20,7 @@ SECRET = "secret_"  # noqa: S105 (a prefix)
 TEMPLATE_HELP = format_html(
     "<p>Write <code>{{{{ summary }}}}</code> for a value, <code>|truncate(200)</code> after it for a filter, and "
     "<code>{{% if outcome %}}…{{% endif %}}</code> for what may be missing. The conversation's id is always added, so that "
-    "it is found again. “Preview” shows the text for a real conversation before it is saved.</p>"
+    "it is found again. “What is logged” on the connection's page tries the text on a real conversation before it is saved.</p>"
     '<details><summary>All variables and filters</summary><dl class="variables">{}</dl><p>Filters: {}.</p></details>',
     format_html_join("", "<div><dt><code>{}</code></dt><dd>{}</dd></div>", VARIABLES.items()),
     ", ".join(sorted(FILTERS)),

@@ -27,6 +27,7 @@ from crmsync.pages import (
     setup,
     signin,
     undo,
+    wording,
 )
 
 urlpatterns = [
@@ -49,6 +50,7 @@ urlpatterns = [
     path("connections/<str:public_id>/outbound/", previews.outbound, name="outbound"),
     path("connections/<str:public_id>/outbound/arm/", previews.arm, name="arm"),
     path("connections/<str:public_id>/outbound/disarm/", previews.stop, name="disarm"),
+    path("connections/<str:public_id>/wording/", wording.wording, name="wording"),
     path("connections/<str:public_id>/drift/", drift.drift, name="drift"),
     path("connections/<str:public_id>/drift/repair/", drift.repair_drift, name="drift-repair"),
     path("contacts/", contacts.contact_list, name="contacts"),

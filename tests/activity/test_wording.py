@@ -136,6 +136,28 @@ def test_a_later_event_that_changes_no_word_costs_no_call(linked, connection, cr
     assert crm.count("log_activities") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "late", "field"),
+    [
+        ("recording_url", "https://recordings.example.com/2.wav", "recording_url"),
+        ("disconnection_reason", "agent_hangup", "disconnection_reason"),
+        ("to_number", "+14155550188", "to_number"),
+    ],
+)
+def test_what_the_crm_has_a_field_for_is_updated_though_no_word_changes(
+    linked, connection, crm, name, late, field
+):
+    worded(connection, "Call", "{{ summary }}")
+    log_some()
+    event = analyzed(interests="Tea", score=4)
+    event["call"][name] = late
+    deliver(event)
+    settle()
+    (activity,) = crm.logged("call_ada")
+    assert getattr(activity, field) == late
+    assert crm.count("log_activities") == 2
+
+
 @pytest.mark.parametrize("name", ["activity_title", "activity_body"])
 def test_a_template_with_a_mistake_is_not_saved(connection, name):
     setattr(connection, name, "Hello\n{{ sumary }}")

@@ -132,6 +132,7 @@ def _places(
         "outbound": f"/connections/{crm.public_id}/outbound/",
         "left-out": f"/connections/{crm.public_id}/left-out/",
         "dry-run": f"/connections/{crm.public_id}/dry-run/",
+        "wording": f"/connections/{crm.public_id}/wording/",
         "drift": f"/connections/{crm.public_id}/drift/",
         "unarmed": f"/connections/{other.public_id}/",
         "unarmed-outbound": f"/connections/{other.public_id}/outbound/",

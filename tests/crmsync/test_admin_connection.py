@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from activity.models import Conversation
+from activity.models import ActivityEntry, Conversation
 from contacts.models import Contact, ContactChange, CustomField
 from contacts.values import FieldType
 from crmsync.roles import OPERATOR, REVIEWER
@@ -241,6 +241,15 @@ def test_deleting_a_connection_says_what_goes_and_keeps_contacts_and_history(cli
     assert Contact.objects.get() == known.contact
     assert ContactChange.objects.filter(contact=known.contact).exists()
     assert Conversation.objects.get() == known.conversation
+
+
+def test_templates_edited_here_have_what_was_in_the_usual_words_worded_anew(client: Client):
+    known = world()
+    ActivityEntry.objects.update(note="Logged in the usual words: It does not fit.")
+    client.post(page_of(known.connection), sent(known.connection, name="Renamed"))
+    assert ActivityEntry.objects.get().state == "logged"
+    client.post(page_of(known.connection), sent(known.connection, activity_body="{{ summary }}"))
+    assert ActivityEntry.objects.get().state == "pending"
 
 
 def test_the_status_box_names_records_left_out_and_open_issues(client: Client):

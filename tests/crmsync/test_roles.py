@@ -44,7 +44,7 @@ def address(name: str, known: World) -> str:
     of: dict[tuple[str, ...], list[object]] = {
         ("connection", "sync-now", "connection-test", "release-pushes", "left-out", "dry-run", "outbound", "arm", "disarm",
          "drift", "drift-repair", "setup-connection", "setup-access", "setup-mappings", "setup-dry-run", "setup-start",
-         "setup-sync"): [known.connection.public_id],
+         "setup-sync", "wording"): [known.connection.public_id],
         ("setup-new",): ["hubspot"],
         ("contact", "contact-edit", "contact-delete", "contact-merge", "contact-resync", "contact-history"):
             [known.contact.public_id],
@@ -107,7 +107,7 @@ MAY: dict[tuple[str, ...], tuple[str, ...]] = {
         "dry-run", "drift", "drift-repair", "connection-test", "release-pushes", "outbound", "arm", "disarm",
         "unknown-value", "run-approve", "run-reject", "run-cancel", "contact-merge", "contact-delete", "backfills",
         "backfill", "backfill-stop", "undo", "setup", "setup-new", "setup-connection", "setup-access", "setup-mappings",
-        "setup-dry-run", "setup-start", "setup-sync",
+        "setup-dry-run", "setup-start", "setup-sync", "wording",
     ),
     EDITORS: (
         "issue-retry", "issue-ignore", "issues-retry", "decide", "choose-record", "thaw", "review-decide",
