@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -179,8 +179,7 @@ def record_failure(connection: Connection, error: ProviderError, *, checked: boo
     if isinstance(error, ConfigError):
         expire_schema(connection)
     if isinstance(error, RateLimited):
-        until = timezone.now() + timedelta(seconds=error.retry_after)
-        _write(connection, paused_until=until, pause_reason=error.message[:300])
+        _pause(connection, timezone.now() + timedelta(seconds=error.retry_after), error.message[:300])
     elif isinstance(error, AuthError) or checked:
         _write(
             connection,
@@ -193,6 +192,18 @@ def record_failure(connection: Connection, error: ProviderError, *, checked: boo
         )
     elif isinstance(error, NeedsAttention):
         _write(connection, status_reason=error.message[:300])
+
+
+def _pause(connection: Connection, until: datetime, reason: str) -> None:
+    """Pause until then; a longer pause stands, which another process was told of meanwhile."""
+    row = Connection.objects.filter(pk=connection.pk)
+    with transaction.atomic():
+        row.filter(Q(paused_until=None) | Q(paused_until__lt=until)).update(
+            paused_until=until, pause_reason=reason
+        )
+    connection.paused_until, connection.pause_reason = row.values_list(
+        "paused_until", "pause_reason"
+    ).first() or (until, reason)
 
 
 def store_account(connection: Connection, account: Account) -> None:

@@ -66,8 +66,10 @@ class Meter:
         self._check_budget()
         rate = self._entry.rates.get(kind) or self._entry.rates.get("")
         if rate is not None:
-            secret = self._connection.credentials.get(self._entry.shared_by, "")
-            key = limit_key(secret, self._connection.tenant_url, kind if kind in self._entry.rates else "")
+            credential = self._connection.credentials.get(self._entry.shared_by, "")
+            whose = self._connection.web_base if rate.of_account else ""
+            named = kind if kind in self._entry.rates else ""
+            key = limit_key(whose or credential, self._connection.tenant_url, named)
             take_turn(key, rate.scaled(self._connection.quota.get("burst")))
 
     def note(self, told: Mapping[str, int]) -> None:

@@ -137,7 +137,7 @@ class Connection(BaseHTTPRequestHandler):
         else:
             self._send(delivery.response, truncated=delivery.truncated)
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_GET  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
         """Stay silent: the request log is read over HTTP."""

@@ -18,7 +18,6 @@ from hubspot.crm.contacts import Configuration
 from hubspot.crm.contacts.exceptions import OpenApiException
 from hubspot.crm.contacts.rest import RESTClientObject
 from urllib3.exceptions import HTTPError
-from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from contacts.values import FieldType
 from integrations.providers import hubspot_reading as reading
@@ -35,13 +34,23 @@ from integrations.providers.base import (
     Record,
     Update,
 )
-from integrations.providers.errors import AuthError, ConfigError, OutcomeUnknown, ProviderError, Transient
+from integrations.providers.errors import (
+    AuthError,
+    ConfigError,
+    NeedsAttention,
+    ProviderError,
+    RecordGone,
+    Rejected,
+    Transient,
+)
+from integrations.providers.hubspot_account import account_of, account_of_records
 from integrations.providers.hubspot_activities import kind_of as object_of
 from integrations.providers.hubspot_activities import properties_of
 from integrations.providers.hubspot_address import portal_address
 from integrations.providers.hubspot_changes import changed_pages
-from integrations.providers.hubspot_day import to_midnight, zone_of
-from integrations.providers.hubspot_errors import error_of
+from integrations.providers.hubspot_day import to_midnight
+from integrations.providers.hubspot_errors import error_of, unreadable
+from integrations.providers.hubspot_options import hints_of
 from integrations.providers.hubspot_permissions import permissions_of
 from integrations.providers.hubspot_reading import BATCH, Answer
 from integrations.providers.hubspot_schema import fields_of, unique_property
@@ -49,7 +58,7 @@ from integrations.providers.hubspot_session import (
     DEFAULT_VERSION,
     PatientRetry,
     kind_of,
-    never_sent,
+    lost,
     versioned,
 )
 from integrations.providers.setup import Setup
@@ -77,20 +86,24 @@ class HubSpotProvider:
         return self._portal.calls
 
     def permissions(self) -> Permissions:
-        """The token's scopes."""
-        return permissions_of(self._portal.scopes(), self._portal.setup.options)
+        """The token's scopes, and which options will not work as meant."""
+        scopes, options = self._portal.scopes(), self._portal.setup.options
+        return permissions_of(scopes, options, hints_of(self._portal, options))
 
     def check(self) -> Account:
-        """The portal's number and where its users work."""
-        found = self._portal.details()
-        portal_id = str(found["portalId"])
-        host = str(found.get("uiDomain") or "app.hubspot.com")
-        return Account(
-            portal_id,
-            f"HubSpot {portal_id}",
-            web_base=f"https://{host}/contacts/{portal_id}",
-            time_zone=zone_of(found.get("timeZone"), found.get("utcOffset")),
-        )
+        """The portal's number and where its users work. Raises ConfigError for an API version that HubSpot does not have."""
+        try:
+            return account_of(self._portal.details())
+        except RecordGone:
+            if version := self._portal.setup.options.get("api_version"):
+                words = f"HubSpot has no API version “{version[:20]}”. Correct the option api_version."
+                raise ConfigError(words, status=404, field="api_version") from None
+            raise
+        except (AuthError, ConfigError):
+            raise
+        except NeedsAttention:
+            # A key may read contacts and not the account: then their addresses tell whose they are.
+            return account_of_records(self._portal.listing(["hs_object_id"], "", archived=False).results)
 
     def fields(self) -> list[ExternalField]:
         """The contact's properties, read afresh."""
@@ -164,9 +177,7 @@ class HubSpotPortal:
         path = "/account-info/v3/details"
         found = self._call(lambda: client.call_api(path, "GET", auth_settings=["oauth2"], **RAW)).document
         if "portalId" not in found:
-            raise Transient(
-                "HubSpot answered with something other than the data asked for.", code="unreadable"
-            )
+            raise unreadable(self._rest.status, self._rest.headers)
         return found
 
     @property
@@ -191,15 +202,31 @@ class HubSpotPortal:
             return None
         return frozenset(str(one) for one in found.get("scopes") or ()) or None
 
+    def choices(self, kind: str, name: str) -> frozenset[str]:
+        """The values that a property of an object type may have."""
+        answer = self._call(lambda: self._api("properties").get_by_name(kind, name, **RAW))
+        return frozenset(str(one.get("value")) for one in answer.document.get("options") or ())
+
+    def check_owner(self, owner_id: str) -> None:
+        """Raise RecordGone where there is no such owner, NeedsAttention where the token may not see owners."""
+        if not owner_id.isdecimal():
+            raise RecordGone("Owners have numbers in HubSpot.")
+        self._call(lambda: self._api("owners").get_by_id(int(owner_id), **RAW))
+
     def ensure_unique_property(self, name: str) -> None:
         """Make sure that contacts have this unique property, creating it once. Raises ConfigError if it is another kind."""
         if name in self._ensured:
             return
         known = {one.name: one for one in self.fields()}
         if name not in known:
-            body = unique_property(name)
-            self._call(lambda: self._api("properties").create("contacts", body, **RAW), "write")
-        elif not known[name].unique:
+            try:
+                body = unique_property(name)
+                self._call(lambda: self._api("properties").create("contacts", body, **RAW), "write")
+            except Rejected as error:
+                if error.status != 409:
+                    raise
+                known = {one.name: one for one in self.fields()}  # another process was faster
+        if name in known and not known[name].unique:
             words = f"The HubSpot property {name} is not unique; name another in the option unique_key."
             raise ConfigError(words, field=name)
         self._ensured.add(name)
@@ -267,6 +294,7 @@ class HubSpotPortal:
             made: dict[str, Callable[[], Any]] = {
                 "properties": lambda: crm.properties.core_api,
                 "associations": lambda: crm.associations.v4.basic_api,
+                "owners": lambda: crm.owners.owners_api,
                 "basic": lambda: crm.contacts.basic_api,
                 "search": lambda: crm.contacts.search_api,
                 "batch": lambda: (
@@ -295,24 +323,14 @@ class HubSpotPortal:
             headers = getattr(error, "headers", None)
             raise error_of(status, body, headers, once=once, day_left=self._day_left()) from None
         except HTTPError as error:
-            raise _lost(error, once) from None
+            raise lost(error, once=once) from None
         except ValueError:
             document = None
         if not isinstance(document, Mapping):
-            raise self._unreadable(once)
+            status, headers = self._rest.status, self._rest.headers
+            raise unreadable(status, headers, once=once, day_left=self._day_left())
         self._report_quota()
         return Answer(document, self._server_time())
-
-    def _unreadable(self, once: bool) -> ProviderError:
-        status = self._rest.status
-        if status is not None and status >= 300:
-            return error_of(status, None, self._rest.headers, once=once, day_left=self._day_left())
-        request_id = self._rest.headers.get("x-hubspot-correlation-id", "")
-        if once:
-            words = "HubSpot's answer could not be read; the record may have been written."
-            return OutcomeUnknown(words, status=status, code="unreadable", request_id=request_id)
-        words = "HubSpot answered with something other than the data asked for."
-        return Transient(words, status=status, code="unreadable", request_id=request_id)
 
     def _day_left(self) -> float | None:
         """Seconds until the account's day of calls begins anew; None when its time zone is not known."""
@@ -372,14 +390,3 @@ class _Rest(RESTClientObject):
     def _note(self, status: int | None, headers: Mapping[str, str] | None) -> None:
         self.status = status
         self.headers = {name.lower(): value for name, value in (headers or {}).items()}
-
-
-def _lost(error: HTTPError, once: bool) -> ProviderError:
-    if once and not never_sent(error):
-        return OutcomeUnknown(
-            "The answer of HubSpot was lost; the record may have been written.", code="answer_lost"
-        )
-    reason = getattr(error, "reason", None)
-    if isinstance(error, NoAnswerInTime) or isinstance(reason, NoAnswerInTime):
-        return Transient("HubSpot did not answer in time.", code="timeout")
-    return Transient("HubSpot could not be reached.", code="network")

@@ -10,13 +10,14 @@ from datetime import UTC
 
 from integrations.providers.activity_owners import owner_of
 from integrations.providers.base import Activity, ActivityKind
-from integrations.providers.markers import with_marker
+from integrations.providers.markers import holds_marker, with_marker
 
 BODY_LIMIT = 65_536
 TITLE_LIMIT = 255
 CHANNEL_FIELD = "hs_communication_channel_type"
 CHAT_CHANNEL = "CUSTOM_CHANNEL_CONVERSATION"
 AS_NOTE = "note"
+DISPOSITION = "disposition"
 # Channels that HubSpot documents; a web chat is none of them.
 _CHANNELS = {ActivityKind.SMS: "SMS", ActivityKind.WHATSAPP: "WHATS_APP"}
 
@@ -30,32 +31,32 @@ class ObjectKind:
     texts: tuple[str, ...]
 
 
-CALLS = ObjectKind("calls", 194, ("hs_call_title", "hs_call_body"))
+TITLE = "hs_call_title"
+CALLS = ObjectKind("calls", 194, (TITLE, "hs_call_body"))
 COMMUNICATIONS = ObjectKind("communications", 81, ("hs_communication_body",))
 NOTES = ObjectKind("notes", 202, ("hs_note_body",))
 
-# How the voice platform says that a call ended → hs_call_status. What is not here was a conversation: COMPLETED.
-_STATUSES: Mapping[str, str] = {
-    "dial_busy": "BUSY",
-    "user_declined": "BUSY",
-    "dial_no_answer": "NO_ANSWER",
-    "error_user_not_joined": "NO_ANSWER",
-    "registered_call_timeout": "NO_ANSWER",
-    "transfer_cancelled": "CANCELED",
-    "dial_failed": "FAILED",
-    "invalid_destination": "FAILED",
-    "telephony_provider_permission_denied": "FAILED",
-    "telephony_provider_unavailable": "FAILED",
-    "sip_routing_error": "FAILED",
-    "marked_as_spam": "FAILED",
-    "network_blocked": "FAILED",
-    "concurrency_limit_reached": "FAILED",
-    "no_concurrency_fallback": "FAILED",
-    "no_valid_payment": "FAILED",
-    "credit_exhausted": "FAILED",
-    "budget_reached": "FAILED",
-}
+# How the voice platform says that a call ended, by the status that HubSpot shows. Source: the platform's published types.
+REASONS: Mapping[str, tuple[str, ...]] = {
+    "COMPLETED": (
+        "user_hangup", "agent_hangup", "user_requested_dnc", "user_requested_callback", "call_transfer", "transfer_bridged",
+        "voicemail_reached", "ivr_reached", "inactivity", "max_duration_reached", "scam_detected", "manual_stopped",
+        "call_take_over",
+    ),
+    "BUSY": ("dial_busy", "user_declined"),
+    "NO_ANSWER": ("dial_no_answer", "error_user_not_joined", "registered_call_timeout"),
+    "CANCELED": ("transfer_cancelled",),
+    "FAILED": (
+        "dial_failed", "invalid_destination", "telephony_provider_permission_denied", "telephony_provider_unavailable",
+        "sip_routing_error", "marked_as_spam", "network_blocked", "concurrency_limit_reached", "no_concurrency_fallback",
+        "no_valid_payment", "credit_exhausted", "budget_reached", "error_llm_websocket_open",
+        "error_llm_websocket_lost_connection", "error_llm_websocket_runtime", "error_llm_websocket_corrupt_payload",
+        "error_no_audio_received", "error_asr", "error_retell", "error_unknown",
+    ),
+}  # fmt: skip
+_STATUSES = {reason: status for status, reasons in REASONS.items() for reason in reasons}
 _CUT = re.compile(r"&[^;]{0,6}$|<[^>]{0,4}$")
+_ENDING = re.compile(r"Conversation: ([^<]*)")
 
 
 def kind_of(activity: Activity, options: Mapping[str, str]) -> ObjectKind:
@@ -89,7 +90,7 @@ def _carrier(activity: Activity, options: Mapping[str, str]) -> dict[str, str]:
 def _call(activity: Activity, body: str, options: Mapping[str, str]) -> dict[str, str]:
     recording = activity.recording_url if activity.recording_url.startswith("https://") else ""
     values = {
-        "hs_call_title": with_marker(activity.title, activity.marker, TITLE_LIMIT),
+        TITLE: with_marker(activity.title, activity.marker, TITLE_LIMIT),
         "hs_call_body": body,
         "hs_call_status": call_status(activity.disconnection_reason),
         "hs_call_direction": activity.direction.upper()
@@ -105,16 +106,15 @@ def _call(activity: Activity, body: str, options: Mapping[str, str]) -> dict[str
 
 
 def call_status(disconnection_reason: str) -> str:
-    """HubSpot's status of a finished call."""
-    if disconnection_reason in _STATUSES:
-        return _STATUSES[disconnection_reason]
-    return "FAILED" if disconnection_reason.startswith("error_") else "COMPLETED"
+    """HubSpot's status of a finished call; a reason that is new to us, or none, was a conversation unless it is an error."""
+    otherwise = "FAILED" if disconnection_reason.startswith("error_") else "COMPLETED"
+    return _STATUSES.get(disconnection_reason, otherwise)
 
 
 def disposition(disconnection_reason: str, options: Mapping[str, str]) -> str:
     """The outcome's GUID in the portal, where the options name one for the reason or the status; else ""."""
     status = call_status(disconnection_reason)
-    names = (f"disposition.{disconnection_reason}", f"disposition.{status}")
+    names = (f"{DISPOSITION}.{disconnection_reason}", f"{DISPOSITION}.{status}")
     return next((options[name] for name in names if options.get(name)), "")
 
 
@@ -123,5 +123,27 @@ def body_of(activity: Activity) -> str:
     ending = f"<p>Conversation: {html.escape(activity.marker)}</p>"
     title = "" if activity.kind is ActivityKind.CALL else f"<p>{html.escape(activity.title, quote=False)}</p>"
     text = html.escape(activity.body.strip(), quote=False).replace("\r\n", "\n").replace("\n", "<br>")
-    room = BODY_LIMIT - len(ending) - len(title)
-    return f"{title}{text if len(text) <= room else _CUT.sub('', text[:room])}{ending}"
+    return f"{title}{_cut(text, BODY_LIMIT - _length(title + ending))}{ending}"
+
+
+def is_about(texts: Mapping[str, str | None], marker: str) -> bool:
+    """Whether an object, by its properties, is the log of this conversation.
+
+    A body names it at its end and may quote anything before that, another conversation's id too.
+    """
+    if holds_marker(texts.get(TITLE), marker):
+        return True
+    named = re.compile(rf"{re.escape(marker)}(?![\w-])")
+    bodies = [_ENDING.findall(text or "") for name, text in texts.items() if name != TITLE]
+    return any(found and named.match(html.unescape(found[-1])) for found in bodies)
+
+
+def _length(text: str) -> int:
+    """As HubSpot's Java counts characters: an emoji is two."""
+    return len(text.encode("utf-16-le", "ignore")) // 2
+
+
+def _cut(text: str, room: int) -> str:
+    if _length(text) <= room:
+        return text
+    return _CUT.sub("", text.encode("utf-16-le", "ignore")[: 2 * room].decode("utf-16-le", "ignore"))

@@ -130,6 +130,22 @@ def error_of(
     return kind(text, **details)
 
 
+def unreadable(
+    status: int | None, headers: Mapping[str, str], *, once: bool = False, day_left: float | None = None
+) -> ProviderError:
+    """The error for an answer that is not the JSON object asked for: an empty one, or a page of somebody in between."""
+    if status is not None and status >= 300:
+        return error_of(status, None, headers, once=once, day_left=day_left)
+    details: dict[str, Any] = {
+        "status": status, "code": "unreadable", "request_id": headers.get("x-hubspot-correlation-id", ""),
+    }  # fmt: skip
+    if once:
+        return OutcomeUnknown(
+            "HubSpot's answer could not be read; the record may have been written.", **details
+        )
+    return Transient("HubSpot answered with something other than the data asked for.", **details)
+
+
 def row_error(entry: Mapping[str, Any]) -> ProviderError:
     """The error for one entry of a 207's `errors`; its category stands for the status."""
     statuses = {"VALIDATION_ERROR": 400, "OBJECT_NOT_FOUND": 404, "CONFLICT": 409}
@@ -198,9 +214,9 @@ def _limit(
     wait = float(told) if told.isdecimal() else None
     if "DAILY" in policy or "daily limit" in str(document.get("message") or "").lower():
         words = "HubSpot's daily number of calls is used up."
-        return RateLimited(
-            words, retry_after=wait or day_left or DAILY_PAUSE, daily=True, scope="daily", **details
-        )
+        # Nothing is free before the account's midnight, however soon an answer says to come again.
+        pause = max(wait or 0.0, day_left or DAILY_PAUSE)
+        return RateLimited(words, retry_after=pause, daily=True, scope="daily", **details)
     scope = "search" if policy == "SECONDLY" else "burst"
     pause = wait if wait is not None else (1.0 if policy == "SECONDLY" else SHORT_PAUSE)
     return RateLimited("HubSpot asks to slow down.", retry_after=pause, scope=scope, **details)

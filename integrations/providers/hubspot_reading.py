@@ -12,10 +12,9 @@ from contacts.phone import BadPhone, to_e164
 from contacts.values import FieldType
 from integrations.providers.base import ActivityKind, Record
 from integrations.providers.errors import RecordGone
-from integrations.providers.hubspot_activities import CALLS, COMMUNICATIONS, NOTES, ObjectKind
+from integrations.providers.hubspot_activities import CALLS, COMMUNICATIONS, NOTES, ObjectKind, is_about
 from integrations.providers.hubspot_errors import row_error
 from integrations.providers.hubspot_schema import names_with, record_of
-from integrations.providers.markers import holds_marker
 from integrations.providers.setup import Setup
 from integrations.providers.spellings import national_digits
 
@@ -193,8 +192,7 @@ def _marked(portal: Portal, marker: str, contact_id: str, kind: ObjectKind) -> s
     ids = sorted(_associated(portal, contact_id, kind.path), key=int, reverse=True)  # the newest first
     for start in range(0, len(ids), BATCH):
         for row in objects(portal, kind.path, ids[start : start + BATCH], kind.texts):
-            texts = row.get("properties") or {}
-            if any(holds_marker(texts.get(name), marker) for name in kind.texts):
+            if is_about(row.get("properties") or {}, marker):
                 return str(row["id"])
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,16 +37,18 @@ def _field(raw: Mapping[str, Any]) -> ExternalField:
     # The options of owners and the like live elsewhere; their values are ids.
     options = () if raw.get("externalOptions") else raw.get("options") or ()
     plain = kind == "enumeration" and (several or bool(raw.get("externalOptions")))
+    # A single checkbox is an enumeration of two options when it was made by hand.
+    yes_or_no = kind == "enumeration" and {str(one["value"]) for one in options} == {"true", "false"}
     return ExternalField(
         name=raw["name"],
         label=raw.get("label") or raw["name"],
-        type=FieldType.STRING if plain else _TYPES.get(kind, FieldType.STRING),
+        type=FieldType.STRING if plain else _TYPES.get("bool" if yes_or_no else kind, FieldType.STRING),
         native_type=f"{kind}/{shown}" if shown else kind,
         options=tuple(
             Option(str(one["value"]), str(one.get("label") or one["value"]), not one.get("hidden"))
             for one in options
         ),
-        restricted=kind == "enumeration" and not raw.get("externalOptions"),
+        restricted=kind == "enumeration" and not raw.get("externalOptions") and not yes_or_no,
         createable=not fixed,
         updateable=not fixed,
         calculated=calculated,
@@ -74,8 +77,9 @@ def decode(raw: str | None, kind: FieldType) -> Value:
     if raw is None or not str(raw).strip():
         return None
     text = str(raw).strip()
-    if kind in (FieldType.DATE, FieldType.DATETIME) and text.lstrip("-").isdecimal():
-        text = datetime.fromtimestamp(int(text) / 1000, tz=UTC).isoformat()
+    if kind in (FieldType.DATE, FieldType.DATETIME) and text.removeprefix("-").isdecimal():
+        with suppress(ValueError, OverflowError, OSError):  # beyond the years that we know
+            text = datetime.fromtimestamp(int(text) / 1000, tz=UTC).isoformat()
     if kind in (FieldType.STRING, FieldType.ENUM):
         return text
     try:

@@ -1,4 +1,4 @@
-"""How we reach HubSpot: versioned paths and safe retries."""
+"""How we reach HubSpot: versioned paths, safe retries, and what it means when no answer comes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Self, cast
 from urllib3 import BaseHTTPResponse
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
+from integrations.providers.errors import OutcomeUnknown, ProviderError, Transient
 from integrations.providers.repeats import CountedRetry
 
 DEFAULT_VERSION = "2026-03"
 _LONGEST_WAIT = 10.0
-_VERSIONED = re.compile(r"/(crm)/v[34]/(objects|properties|associations)(?=/)|/(account-info)/v3(?=/)")
+_VERSIONED = re.compile(r"/(crm)/v[34]/(objects|properties|associations|owners)(?=/)|/(account-info)/v3(?=/)")
 
 
 def versioned(url: str, version: str) -> str:
@@ -81,3 +83,14 @@ def never_sent(error: HTTPError) -> bool:
     """Whether the request certainly did not reach the server: no connection was made."""
     reason = error.reason if isinstance(error, MaxRetryError) else error
     return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+
+
+def lost(error: HTTPError, *, once: bool) -> ProviderError:
+    """The error for an answer that never came. `once`: it may have been written, and must not be sent again unseen."""
+    if once and not never_sent(error):
+        words = "The answer of HubSpot was lost; the record may have been written."
+        return OutcomeUnknown(words, code="answer_lost")
+    reason = getattr(error, "reason", None)
+    if isinstance(error, NoAnswerInTime) or isinstance(reason, NoAnswerInTime):
+        return Transient("HubSpot did not answer in time.", code="timeout")
+    return Transient("HubSpot could not be reached.", code="network")

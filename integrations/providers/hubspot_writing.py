@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, TypeVar
 
 from integrations.providers.base import Activity, ActivityKind, Creation, Outcome, Update
 from integrations.providers.batches import in_batches
-from integrations.providers.errors import OutcomeUnknown, ProviderError, RecordGone, Rejected, Transient
+from integrations.providers.errors import (
+    ConfigError,
+    OutcomeUnknown,
+    ProviderError,
+    RecordGone,
+    Rejected,
+    Transient,
+)
 from integrations.providers.hubspot_activities import (
     CHANNEL_FIELD,
     COMMUNICATIONS,
@@ -17,11 +26,12 @@ from integrations.providers.hubspot_activities import (
     properties_of,
 )
 from integrations.providers.hubspot_errors import AlreadyThere, row_error
-from integrations.providers.hubspot_reading import BATCH, Answer, Portal, Row
+from integrations.providers.hubspot_reading import BATCH, Answer, Portal, Row, objects
 from integrations.providers.hubspot_schema import encode
 
 UNNAMED = "Unknown"  # HubSpot wants a name or an e-mail address; people see this word where nobody knows one
 _NAMES = ("email", "firstname", "lastname")
+T = TypeVar("T", Creation, Update)
 
 
 def create_contacts(portal: Portal, creations: Sequence[Creation]) -> list[Outcome]:
@@ -32,12 +42,12 @@ def create_contacts(portal: Portal, creations: Sequence[Creation]) -> list[Outco
     key_name = portal.setup.options.get("unique_key", "")
     if key_name and creations:
         portal.ensure_unique_property(key_name)
-        return in_batches(creations, BATCH, lambda batch: _upsert(portal, batch, key_name))
+        return in_batches(creations, BATCH, _apart(lambda batch: _upsert(portal, batch, key_name)))
 
     def send(batch: list[Creation]) -> list[Outcome]:
         return _create(portal, "contacts", [{"properties": _new_contact(one.values)} for one in batch])
 
-    return in_batches(creations, BATCH, send)
+    return in_batches(creations, BATCH, _apart(send))
 
 
 def update_contacts(portal: Portal, updates: Sequence[Update]) -> list[Outcome]:
@@ -46,7 +56,24 @@ def update_contacts(portal: Portal, updates: Sequence[Update]) -> list[Outcome]:
     def send(batch: list[Update]) -> list[Outcome]:
         return _update(portal, "contacts", [(one.external_id, _texts(one.values)) for one in batch])
 
-    return in_batches(updates, BATCH, send)
+    return in_batches(updates, BATCH, _apart(send))
+
+
+def _apart(send: Callable[[list[T]], list[Outcome]]) -> Callable[[list[T]], list[Outcome]]:
+    """`send` for batches that are refused for one property: those that have it fail, the others are sent without them."""
+
+    def sent(batch: list[T]) -> list[Outcome]:
+        try:
+            return send(batch)
+        except ConfigError as error:
+            refused = Outcome(error=error)
+            if not any(error.field in one.values for one in batch):
+                raise
+            others = [one for one in batch if error.field not in one.values]
+            rest = iter(sent(others) if others else [])
+            return [refused if error.field in one.values else next(rest) for one in batch]
+
+    return sent
 
 
 def log_activities(portal: Portal, activities: Sequence[Activity]) -> list[Outcome]:
@@ -177,9 +204,12 @@ def _update(portal: Portal, path: str, rows: list[tuple[str, dict[str, str]]]) -
     answer = portal.batch(path, "update", {"inputs": inputs})
     results, errors = _by_trace(answer)
     by_id = {str(row["id"]): row for row in answer.results}
+    told = [results.get(str(i)) or by_id.get(one) or errors.get(str(i)) for i, (one, _) in enumerate(rows)]
     missing = {str(one) for entry in _entries(answer) for one in _context(entry, "ids")}
+    unheard = [one for (one, _), row in zip(rows, told, strict=True) if row is None and one not in missing]
+    missing |= _not_there(portal, path, unheard)
     gone = RecordGone("The HubSpot record does not exist.", status=404, code="OBJECT_NOT_FOUND")
-    silent = ProviderError("HubSpot did not answer for this record.", code="no_answer")
+    silent = Transient("HubSpot did not answer for this record.", code="no_answer")
     return [
         _outcome(
             results.get(str(i)) or by_id.get(external_id),
@@ -188,6 +218,15 @@ def _update(portal: Portal, path: str, rows: list[tuple[str, dict[str, str]]]) -
         )
         for i, (external_id, _) in enumerate(rows)
     ]
+
+
+def _not_there(portal: Portal, path: str, ids: Sequence[str]) -> set[str]:
+    """Which of these no longer exist: HubSpot is known to pass over such rows of an update without a word."""
+    if not ids:
+        return set()
+    with suppress(ProviderError):  # what was written must not be lost with this look
+        return {*ids} - {str(row["id"]) for row in objects(portal, path, ids, ["hs_object_id"])}
+    return set()
 
 
 def _outcome(
@@ -224,10 +263,20 @@ def _context(entry: Row, name: str) -> list[Any]:
 
 
 def _same_values(row: Row, inputs: list[dict[str, Any]], taken: Mapping[str, Row]) -> str | None:
-    """The input that a result without trace id belongs to: results come in any order."""
+    """The input that a result without trace id belongs to: results come in any order, their values in HubSpot's form."""
     held = row.get("properties") or {}
     for place, one in enumerate(inputs):
         sent = one["properties"]
-        if str(place) not in taken and all(str(held.get(name) or "") == text for name, text in sent.items()):
+        if str(place) not in taken and all(_alike(held.get(name), text) for name, text in sent.items()):
             return str(place)
     return None
+
+
+def _alike(held: str | None, sent: str) -> bool:
+    """Whether a value is what was sent: e-mail addresses come back in lower case, instants without empty fractions."""
+    kept = str(held or "")
+    if kept.lower() == sent.lower():
+        return True
+    with suppress(ValueError):
+        return datetime.fromisoformat(kept) == datetime.fromisoformat(sent)
+    return False

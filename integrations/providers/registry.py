@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, cast
 
@@ -27,16 +27,18 @@ class Rate:
     """A vendor's rate limit: `burst` calls at once, then `per_second`.
 
     It was made for a limit of `told` calls (Setup.report_quota's "burst"); where the vendor tells another, it scales.
+    `of_account`: the whole account shares it, whatever the credentials.
     """
 
     per_second: float
     burst: float = 1
     told: int = 0
+    of_account: bool = False
 
     def scaled(self, told: int | None) -> Rate:
         """The rate for the limit that the vendor tells."""
         factor = told / self.told if told and self.told else 1
-        return Rate(self.per_second * factor, max(1, self.burst * factor), self.told)
+        return replace(self, per_second=self.per_second * factor, burst=max(1, self.burst * factor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ PROVIDERS: dict[str, ProviderEntry] = {
         url_help="Leave blank: HubSpot has one address for everybody.",
         address="integrations.providers.hubspot_address:portal_address",
         # Five searches a second for the account; 100 other calls in any ten seconds: 30 + 10 * 6 stays below.
-        rates={"search": Rate(4), "": Rate(6, burst=30, told=100)},
+        rates={"search": Rate(4, of_account=True), "": Rate(6, burst=30, told=100)},
         shared_by="access_token",
         guide=HUBSPOT,
     ),

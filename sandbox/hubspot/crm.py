@@ -22,6 +22,7 @@ from sandbox.wire import BadJson, Request, Response
 
 DATED = re.compile(r"/\d{4}-\d{2}/")
 PREFIXES = ("/crm/", "/account-info/", "/calling/", "/oauth/")
+_CATEGORIES = {404: "OBJECT_NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 415: "UNSUPPORTED_MEDIA_TYPE"}
 ACTIVITIES = {"calls": "call", "communications": "communication", "notes": "note", "tasks": "task"}
 
 
@@ -197,8 +198,8 @@ class HubSpot:
 
 def _in_version(refusal: errors.Refusal, path: str) -> errors.Refusal:
     """The dated versions declare a category for every error; v3 leaves it out of a plain 404."""
-    if refusal.status == 404 and refusal.category is None and DATED.search(path):
-        refusal.category = "OBJECT_NOT_FOUND"
+    if refusal.category is None and DATED.search(path):
+        refusal.category = _CATEGORIES.get(refusal.status)
     return refusal
 
 

@@ -47,6 +47,10 @@ def default_settings() -> dict[str, Any]:
         "validation_rules": {},  # contact property → a regular expression that what is written must match
         # HubSpot promises no order of batch results; "input" keeps that of the request
         "batch_order": "reversed",
+        # where each traced input of a batch stands for itself, instead of one bad input failing all of them
+        "traced_batches": ["create", "upsert"],
+        "trace_results": True,  # results repeat the trace id of their input
+        "silent_updates": False,  # ids that do not exist are left out of an update's answer without a word
         "enforce_limits": False,
         "ten_second_limit": 190,
         "search_limit": 5,

@@ -29,7 +29,7 @@ def keep(one: Property, text: str, owners: Container[str]) -> str:
         raise BadValue("READ_ONLY_VALUE", f'"{one.name}" is a read only property; its value cannot be set.')
     if text == "":
         return text
-    if len(text) > LONGEST:
+    if len(text.encode("utf-16-le", "surrogatepass")) > 2 * LONGEST:  # as Java counts: an emoji is two
         raise BadValue(
             "PROPERTY_VALUE_TOO_LONG", f"{one.name} exceeds the maximum length of {LONGEST} characters"
         )

@@ -83,6 +83,18 @@ def test_a_limit_pauses_and_a_success_ends_a_pause_whose_time_has_passed(connect
     assert now(connection).active
 
 
+def test_a_short_limit_does_not_end_the_pause_of_a_long_one(connection: Connection) -> None:
+    copy = Connection.objects.get()
+    record_failure(connection, RateLimited("The day is used up.", retry_after=7200, daily=True))
+    record_failure(copy, RateLimited("Slow down.", retry_after=10))
+    stored = now(connection)
+    assert stored.paused_until is not None
+    assert stored.paused_until > timezone.now() + timedelta(hours=1)
+    assert (copy.paused_until, copy.pause_reason) == (stored.paused_until, "The day is used up.")
+    record_failure(copy, RateLimited("Moving.", retry_after=90_000))
+    assert now(connection).pause_reason == "Moving."
+
+
 def test_a_success_keeps_a_pause_that_is_newer_than_its_copy(connection: Connection) -> None:
     Connection.objects.update(paused_until=timezone.now() - timedelta(minutes=1), status="not_connected")
     ours = now(connection)

@@ -84,6 +84,9 @@ ELSEWHERE = {
     "strict_collections": "tests/integrations/providers/test_salesforce.py",
     "no_custom_channel": "tests/integrations/providers/test_hubspot.py",
     "required_properties": "tests/sandbox/test_hubspot_records.py",
+    "whole_batches": "tests/integrations/providers/test_hubspot_batches.py",
+    "untraced_results": "tests/integrations/providers/test_hubspot_batches.py",
+    "silent_updates": "tests/integrations/providers/test_hubspot_batches.py",
     "property_added": "tests/sandbox/test_fault_catalogue.py",
 }
 TITLE = {"salesforce": "Contact.Title", "hubspot": "jobtitle"}

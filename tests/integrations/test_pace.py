@@ -9,12 +9,12 @@ import pytest
 import time_machine
 from django.db import connections as databases
 
-from integrations.connections import open_provider
+from integrations.connections import open_provider, set_credentials
 from integrations.models import Connection, Pace
 from integrations.pace import LONGEST_WAIT, limit_key, take_turn
 from integrations.providers.errors import RateLimited
 from integrations.providers.registry import PROVIDERS, Rate
-from integrations.quota import Purpose
+from integrations.quota import Meter, Purpose
 
 pytestmark = pytest.mark.django_db
 SEARCH, GENERAL = PROVIDERS["hubspot"].rates["search"], PROVIDERS["hubspot"].rates[""]
@@ -140,3 +140,20 @@ def test_two_connections_to_one_portal_share_its_limits(
     statuses = {row["status"] for row in sandbox.control.requests(system="hubspot", path="search")}
     assert statuses == {200}
     assert Pace.objects.count() == 2
+
+
+def test_searches_are_of_the_account_and_other_calls_of_the_credential(
+    connect: Callable[..., Connection],
+) -> None:
+    one, other = connect("hubspot"), connect("hubspot")
+    Connection.objects.update(web_base="https://app.hubspot.com/contacts/48123456")
+    set_credentials(other, {"access_token": "pat-another"})
+    for connection in Connection.objects.all():
+        Meter(connection, Purpose.PUSH).admit("search")
+    assert Pace.objects.count() == 1
+    for connection in Connection.objects.all():
+        Meter(connection, Purpose.PUSH).admit("write")
+    assert Pace.objects.count() == 3
+    Connection.objects.filter(pk=one.pk).update(web_base="")
+    Meter(Connection.objects.get(pk=one.pk), Purpose.PUSH).admit("search")
+    assert Pace.objects.count() == 4

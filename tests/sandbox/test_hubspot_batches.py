@@ -87,6 +87,29 @@ def test_with_trace_ids_each_input_stands_for_itself(portal: Portal) -> None:
     assert errors == {"b": "CONFLICT", "c": "VALIDATION_ERROR"}
 
 
+def test_traces_help_where_hubspot_promises_it_and_else_where_it_is_switched_on(portal: Portal) -> None:
+    ids = [portal.create(firstname=name) for name in ("Ada", "Grace")]
+    inputs = [{"id": one, **traced(one, plan=plan)} for one, plan in zip(ids, ("pro", "gold"), strict=True)]
+    assert batch(portal, "update", inputs)[0] == 400
+    assert portal.read(ids[0], "plan")["properties"]["plan"] is None
+    portal.crm.settings["traced_batches"] = ["update"]
+    status, body = batch(portal, "update", inputs)
+    assert (status, [row["id"] for row in body["results"]]) == (207, [ids[0]])
+    portal.crm.settings["traced_batches"] = []
+    assert batch(portal, "create", [traced("a", plan="gold"), traced("b", firstname="Hedy")])[0] == 400
+
+
+def test_answers_may_be_without_trace_ids_and_pass_over_what_is_gone(portal: Portal) -> None:
+    portal.crm.settings.update(trace_results=False, silent_updates=True)
+    _, body = batch(portal, "create", [traced("a", firstname="Ada")])
+    assert "objectWriteTraceId" not in body["results"][0]
+    ada = body["results"][0]["id"]
+    inputs = [{"id": ada, **contact(plan="pro")}, {"id": "1", **contact(plan="pro")}]
+    status, body = batch(portal, "update", inputs)
+    assert (status, [row["id"] for row in body["results"]]) == (207, [ada])
+    assert "errors" not in body
+
+
 def test_one_poisoned_input_fails_the_whole_update(portal: Portal) -> None:
     ada, grace = portal.create(firstname="Ada"), portal.create(firstname="Grace")
     inputs = [{"id": ada, **contact(plan="pro")}, {"id": grace, **contact(plan="gold")}]

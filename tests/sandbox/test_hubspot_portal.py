@@ -60,6 +60,7 @@ def test_a_missing_scope_is_named(portal: Portal, scope: str, method: str, path:
         ("GET", "/crm/v3/objects/contacts/", 404),
         ("PUT", CONTACTS, 405),
         ("DELETE", f"{CONTACTS}/batch/read", 405),
+        ("TRACE", CONTACTS, 405),
         ("GET", "/crm/v3/objects/unicorns", 400),
         ("POST", "/crm/v3/objects/calls/merge", 404),
         ("GET", "/crm/v3/objects/0-1", 200),
@@ -68,6 +69,16 @@ def test_a_missing_scope_is_named(portal: Portal, scope: str, method: str, path:
 )
 def test_paths_and_methods_are_those_of_the_api(portal: Portal, method: str, path: str, status: int) -> None:
     assert portal.ask(method, path)[0] == status
+
+
+def test_dated_versions_give_every_refusal_of_the_request_a_category(portal: Portal) -> None:
+    for method, path, headers in (
+        ("PUT", CONTACTS, None),
+        ("GET", f"{CONTACTS}/1", None),
+        ("POST", CONTACTS, {**JSON_HEADERS, "content-type": "text/plain"}),
+    ):
+        status, body = portal.ask(method, path, b"{}", headers)
+        assert body["category"], status
 
 
 def test_a_body_that_is_not_declared_json_is_refused(portal: Portal) -> None:

@@ -64,6 +64,7 @@ def test_a_fitting_value_is_kept_in_hubspots_form(
         ("hs_unique_creation_key", "k", "READ_ONLY_VALUE"),
         ("Plan__c", "Pro", "PROPERTY_DOESNT_EXIST"),
         ("notes_summary", "x" * 65_537, "PROPERTY_VALUE_TOO_LONG"),
+        ("notes_summary", "😀" * 32_769, "PROPERTY_VALUE_TOO_LONG"),
         ("hubspot_owner_id", "5", "INVALID_OWNER_ID"),
     ],
 )

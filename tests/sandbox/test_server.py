@@ -108,6 +108,13 @@ def test_head_has_the_length_of_the_body_but_no_body(sandbox):
     assert head.headers["Content-Length"] == str(len(full.content))
 
 
+def test_an_odd_method_is_refused_in_the_systems_own_words(sandbox):
+    answer = requests.request(
+        "TRACE", f"{sandbox.base_url}/crm/objects/2026-03/contacts", headers=HUBSPOT, timeout=5
+    )
+    assert (answer.status_code, answer.json()["category"]) == (405, "METHOD_NOT_ALLOWED")
+
+
 def test_a_path_nobody_owns_is_a_404_in_json_and_is_logged(sandbox):
     answer = requests.get(f"{sandbox.base_url}/nowhere", timeout=5)
     assert answer.status_code == 404

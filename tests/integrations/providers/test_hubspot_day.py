@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from integrations.providers.hubspot_day import LOOK_AGAIN, to_midnight, zone_of
-from integrations.providers.hubspot_errors import error_of
+from integrations.providers.hubspot_errors import DAILY_PAUSE, error_of
 
 pytestmark = pytest.mark.once
 
@@ -42,7 +42,18 @@ def test_an_unknown_zone_is_kept_as_its_offset(name: object, offset: object, kep
     assert zone_of(name, offset) == kept
 
 
-def test_a_retry_after_goes_before_the_clock() -> None:
-    body = {"policyName": "DAILY"}
-    assert error_of(429, body, {"Retry-After": "7"}, day_left=500.0).retry_after == 7  # type: ignore[attr-defined]
-    assert error_of(429, body, day_left=500.0).retry_after == 500  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    ("told", "day_left", "wait"),
+    [
+        ("7", 500.0, 500),
+        ("900", 500.0, 900),
+        ("", 500.0, 500),
+        ("7", None, DAILY_PAUSE),
+        ("", None, DAILY_PAUSE),
+    ],
+)
+def test_a_used_up_day_waits_for_its_end_and_longer_where_hubspot_says_so(
+    told: str, day_left: float | None, wait: float
+) -> None:
+    error = error_of(429, {"policyName": "DAILY"}, {"Retry-After": told}, day_left=day_left)
+    assert error.retry_after == wait  # type: ignore[attr-defined]

@@ -115,3 +115,51 @@ def test_scopes_are_told_and_a_token_without_that_answer_is_no_error(hubspot: Hu
     assert hubspot.provider().permissions().log_activities is True
     hubspot.control.add_fault(action="status", status=404, system="hubspot", path="access-token-info")
     assert hubspot.made(replace(hubspot.setup)).permissions().log_activities is None
+
+
+GOOD = {
+    "activity_owner": "71000001",
+    "disposition.COMPLETED": OUTCOME,
+    "chat_channel": "note",
+    "unique_key": "app_key",
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "hints"),
+    [
+        ({}, ()),
+        (GOOD, ()),
+        ({"disposition.user_hangup": "nope"},
+         ("HubSpot has no call outcome “nope” (option disposition.user_hangup): calls would be refused.",)),
+        ({"disposition.complete": OUTCOME},
+         ("No call ends as “complete” (option disposition.complete).",)),
+        ({"disposition.COMPLETE": OUTCOME},
+         ("No call ends as “COMPLETE” (option disposition.COMPLETE). Did you mean “COMPLETED”?",)),
+        ({"activity_owner.+14155550100": "7"},
+         ("HubSpot has no owner 7 (option activity_owner.+14155550100): conversations would be refused.",)),
+        ({"activity_owner": "Grace"},
+         ("HubSpot has no owner Grace (option activity_owner): conversations would be refused.",)),
+        ({"unique_kee": "k"}, ("HubSpot has no use for the option unique_kee. Did you mean “unique_key”?",)),
+    ],
+)  # fmt: skip
+def test_options_that_will_not_work_are_told_beforehand(
+    hubspot: HubSpotBench, options: dict[str, str], hints: tuple[str, ...]
+) -> None:
+    assert hubspot.provider(**options).permissions().hints == hints
+
+
+def test_what_a_token_may_not_see_is_not_held_against_the_options(hubspot: HubSpotBench) -> None:
+    contacts = ["crm.objects.contacts.read", "crm.objects.contacts.write"]
+    hubspot.control.change_settings("hubspot", scopes=["oauth", *contacts])
+    found = hubspot.provider(activity_owner="7").permissions()
+    assert (found.hints, found.log_activities) == ((), True)
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-03", "2026-09"])
+def test_options_are_checked_in_every_version_with_a_call_each(hubspot: HubSpotBench, version: str) -> None:
+    before = hubspot.control.last_request()
+    assert hubspot.provider(**GOOD, api_version=version).permissions().hints == ()
+    asked = hubspot.calls(since=before)
+    assert len(asked) == 3
+    assert sum(version in one for one in asked) == 2
