@@ -14,12 +14,12 @@ from contacts.values import FieldType, Value, as_text
 # The colour of a state, by its code; every state of every ledger is here, and a test holds us to it.
 TONES = {
     "connected": "ok", "succeeded": "ok", "done": "ok", "logged": "ok", "linked": "ok", "resolved": "ok", "applied": "ok",
-    "written": "ok", "positive": "ok", "successful": "ok",
+    "written": "ok", "created": "ok", "updated": "ok", "positive": "ok", "successful": "ok",
     "partial": "warn", "unknown": "warn", "waiting": "warn", "not_connected": "warn", "kept_both": "warn", "gone": "warn",
     "refused": "warn", "apart": "warn", "lost": "warn",
     "open": "warn", "unsuccessful": "warn", "paused": "warn",
     "error": "bad", "failed": "bad", "parked": "bad", "negative": "bad",
-    "queued": "info", "running": "info", "pending": "info", "sending": "info", "creating": "info",
+    "uploaded": "info", "queued": "info", "running": "info", "pending": "info", "sending": "info", "creating": "info",
     "asking": "info", "answered": "info", "again": "info",
 }  # fmt: skip
 

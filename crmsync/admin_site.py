@@ -12,7 +12,7 @@ from django.urls import reverse
 
 GROUPS = (
     ("setup", "Set up", ("Organisation", "Connection", "CustomField", "AnalysisMapping", "ContactTag")),
-    ("contacts", "Contacts", ("Contact", "ContactChange")),
+    ("contacts", "Contacts", ("Contact", "ContactImport", "ContactChange")),
     (
         "conversations",
         "Conversations",

@@ -22,7 +22,7 @@ OUR_APPS = ("contacts", "integrations", "mappings", "sync", "activity", "crmsync
 _SEEN = (
     "contacts.contact", "contacts.customfield", "contacts.contacttag", "contacts.contactchange", "contacts.contactalias",
     "integrations.connection", "mappings.inboundmapping", "mappings.outboundmapping", "mappings.analysismapping",
-    "sync.externalrecord", "sync.syncrun", "sync.syncissue", "sync.pendingpush", "sync.undorequest",
+    "sync.externalrecord", "sync.syncrun", "sync.syncissue", "sync.pendingpush", "sync.undorequest", "sync.contactimport",
     "activity.conversation", "activity.webhookdelivery", "activity.activityentry", "activity.appliedmapping",
     "activity.mergereview",
 )  # fmt: skip

@@ -58,6 +58,22 @@ def suggest(contact_specs: Mapping[str, FieldSpec], schema: Mapping[str, Externa
     return [found[name] for name in contact_specs if name in found]
 
 
+def named_alike(words: str, specs: Mapping[str, FieldSpec]) -> str | None:
+    """The contact field that a column's header names: by its name, else its label, else another word for either."""
+    theirs = _folded(words)
+    if not theirs:
+        return None
+    group = _GROUP.get(theirs)
+    steps = (
+        lambda spec: theirs == _folded(spec.name),
+        lambda spec: theirs == _folded(spec.label),
+        lambda spec: (
+            group is not None and group in (_GROUP.get(_folded(spec.name)), _GROUP.get(_folded(spec.label)))
+        ),
+    )
+    return next((name for step in steps for name, spec in specs.items() if step(spec)), None)
+
+
 _NEAR = (0, 1, 2, 3)
 _FAR = 9
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from contacts import shown
 from contacts.ledger import Ledger
 from integrations.models import Connection
-from sync.models import ExternalRecord, PendingPush, SyncIssue, SyncRun, UndoRequest, counts_in_words
+from sync.models import (
+    ContactImport,
+    ExternalRecord,
+    PendingPush,
+    SyncIssue,
+    SyncRun,
+    UndoRequest,
+    counts_in_words,
+)
 
 OF_CONNECTION = ("connection__schema", "connection__credentials", "connection__token")
 
@@ -128,6 +137,37 @@ class PendingPushAdmin(SyncLedger):
     def due(self, push: PendingPush) -> SafeString | str:
         """From when on it is tried."""
         return shown.moment(push.due_at)
+
+
+@admin.register(ContactImport)
+class ContactImportAdmin(Ledger):
+    """Files of contacts and what became of their rows. A new one is uploaded on the pages."""
+
+    list_display = ("file_name", "chip", "rows", "created", "updated", "rejected", "by", "uploaded")
+    list_filter = ("state",)
+    exclude = ("open", "tag_ids", "claimed_until")
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Whoever may import."""
+        return bool(request.user.has_perm("sync.add_contactimport"))
+
+    def add_view(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> HttpResponse:  # noqa: ARG002
+        """Where a file is uploaded, mapped, previewed and started."""
+        return redirect("imports")
+
+    def view_on_site(self, job: ContactImport) -> str:
+        """Its page, with the progress."""
+        return reverse("import", args=[job.pk])
+
+    @admin.display(description="state", ordering="state")
+    def chip(self, job: ContactImport) -> SafeString:
+        """In colour."""
+        return shown.chip(job.get_state_display(), job.state)
+
+    @admin.display(description="uploaded", ordering="created_at")
+    def uploaded(self, job: ContactImport) -> SafeString | str:
+        """Its age."""
+        return shown.moment(job.created_at)
 
 
 @admin.register(UndoRequest)

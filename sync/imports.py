@@ -98,6 +98,7 @@ def preview(job: ContactImport, wish: Wish, limit: int = PREVIEWED) -> Preview:
     if job.state != State.UPLOADED:
         raise ImportBegun(job)
     rules = check(job, wish)
+    _labels(wish.tags)  # what would be refused at the start is refused here
     rows: list[Row] = []
     for piece in job.pieces.order_by("number").iterator(chunk_size=1):
         rows += rows_of(piece)

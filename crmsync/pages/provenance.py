@@ -20,7 +20,7 @@ _KINDS = {
 }  # fmt: skip
 _LEADS = {"person": "by", "system": "by", "undo": "", "merge": "", "import": "", "conflict": ""}
 _HOW = {"merge": "merged", "fill_if_empty": "filled in", "memory": "rewritten"}
-_PAGES = {"run": "run", "conversation": "conversation", "backfill": "backfill"}
+_PAGES = {"run": "run", "conversation": "conversation", "backfill": "backfill", "import": "import"}
 _NOUNS = {"phone": "call"}  # of all others the channel says it
 
 

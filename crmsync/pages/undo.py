@@ -1,4 +1,4 @@
-"""Take back one change, one conversation or one run: first what would be restored and what not, then do it."""
+"""Take back one change, one conversation, one run or one import: first what would be restored and what not, then do it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from activity.models import Conversation
 from contacts.models import ContactChange, field_specs
 from crmsync.pages.diffs import shown_as
 from crmsync.pages.guard import page, person
-from sync.models import SyncRun, UndoRequest
+from sync.models import ContactImport, SyncRun, UndoRequest
 from sync.undo import UndoResult, preview_undo
-from sync.undo_plan import WHY, Undone, of_change, of_conversation, of_run
+from sync.undo_plan import WHY, Undone, of_change, of_conversation, of_import, of_run
 from sync.undo_requests import UndoOpen, request_undo
 
 SECONDS = 8.0
@@ -84,6 +84,10 @@ def _what(request: HttpRequest, kind: str, pk: int) -> tuple[Undone, str]:
         return of_run(get_object_or_404(SyncRun.objects.select_related("connection"), pk=pk)), _back(
             kind, str(pk)
         )
+    if kind == "import":
+        if not request.user.has_perm("sync.change_contactimport"):
+            raise PermissionDenied
+        return of_import(get_object_or_404(ContactImport, pk=pk)), _back(kind, str(pk))
     raise Http404
 
 

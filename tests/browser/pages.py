@@ -15,6 +15,7 @@ LISTS = {
     "reviews": "/reviews/",
     "deliveries": "/deliveries/",
     "backfills": "/backfills/",
+    "imports": "/imports/",
     "agent-view": "/agent-view/?number=%2B16465551001",
     "not-found": "/contacts/contact_that_is_not_there/",
     "admin": "/admin/",

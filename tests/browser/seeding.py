@@ -5,6 +5,7 @@ Everything comes in as it would in life: by a sync, a signed event, a person's e
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -30,7 +31,9 @@ from integrations.models import Connection  # noqa: E402
 from mappings.models import AnalysisMapping, InboundMapping, OutboundMapping  # noqa: E402
 from sandbox.client import Control  # noqa: E402
 from sync.arming import approve_outbound  # noqa: E402
-from sync.models import ExternalRecord, SyncIssue, SyncRun, UndoRequest  # noqa: E402
+from sync.import_store import store_upload  # noqa: E402
+from sync.imports import Wish, request_import  # noqa: E402
+from sync.models import ContactImport, ExternalRecord, SyncIssue, SyncRun, UndoRequest  # noqa: E402
 from sync.runs import request_run  # noqa: E402
 from sync.undo_plan import of_change  # noqa: E402
 from sync.undo_requests import request_undo  # noqa: E402
@@ -67,9 +70,11 @@ def main(sandbox_url: str) -> dict[str, dict[str, str]]:
     conflict = _conflict(crms[0], customer, Control(sandbox_url))
     undone = _undo(customer)
     drain()
+    imported, uploaded = _files()
     Connection.objects.update(next_sync_at=timezone.now() + timedelta(hours=1))
     return {
-        "places": _places(crms[0], crms[1], customer, conflict, undone),
+        "places": _places(crms[0], crms[1], customer, conflict, undone)
+        | {"import": f"/imports/{imported.pk}/", "import-columns": f"/imports/{uploaded.pk}/"},
         "facts": {
             "number": number,
             "name": customer.name,
@@ -118,6 +123,17 @@ def _undo(customer: Contact) -> UndoRequest:
     if not change.changed or row is None:
         raise SystemExit("Nothing to undo.")
     return request_undo(of_change(row), "olga")
+
+
+def _files() -> list[ContactImport]:
+    """One that was imported, with a row that was rejected, and one whose columns are to be chosen."""
+    content = b"Phone,First name,Rest\n+12065550188,Edith,x\n12,Nobody,y\n"
+    found = [
+        store_upload(io.BytesIO(content), name="fair.csv", size=len(content), by="olga") for _ in range(2)
+    ]
+    request_import(found[0], Wish([("Phone", "phone_number"), ("First name", "first_name")]), by="olga")
+    drain()
+    return found
 
 
 def _places(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -69,6 +70,32 @@ def test_a_run_is_undone_here_and_in_the_crm(page_of: Callable[[str], Page], sta
     page.get_by_role("button", name=re.compile("^Undo: restore")).click()
     expect(page.locator(".head .chip")).to_have_text("done", timeout=15_000)
     _wait_for(lambda: stack.control.contact("salesforce", record["id"])["fields"]["FirstName"] == was)
+
+
+def test_a_file_is_imported_after_a_look_at_what_it_does(page_of: Callable[[str], Page], tmp_path: Path):
+    file = tmp_path / "fair.csv"
+    file.write_text("Mobile,First name,Seen at\n(206) 555-0177,Edith,Fair\nnone,Nobody,Fair\n")
+    page = page_of("operator")
+    page.goto("/contacts/")
+    page.get_by_role("link", name="Import CSV").click()
+    page.get_by_label("CSV file").set_input_files(file)
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_label("Mobile").select_option("phone_number")
+    expect(page.get_by_label("First name")).to_have_value("first_name")
+    page.get_by_label("Seen at").select_option("notes")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("row", name=re.compile("^3 rejected"))).to_contain_text(
+        "not a valid phone number"
+    )
+    page.get_by_role("button", name="Import 2 rows").click()
+    expect(page.locator(".head .chip")).to_have_text("done", timeout=15_000)
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download rejected rows").click()
+    assert "Nobody" in saved.value.path().read_text()
+    page.goto("/contacts/?q=206+555+0177")
+    page.locator("tbody th a").click()
+    expect(page.get_by_role("row", name=re.compile("^Notes"))).to_contain_text("Fair")
+    expect(page.get_by_role("link", name=re.compile("^Import of fair.csv")).first).to_be_visible()
 
 
 def test_the_keyboard_alone_leads_to_the_content_and_shows_where_it_is(page_of: Callable[[str], Page]):

@@ -18,7 +18,7 @@ from crmsync.roles import give_role
 from integrations.models import Connection, dump_field
 from integrations.providers.base import ExternalField
 from mappings.models import AnalysisMapping, InboundMapping
-from sync.models import ExternalRecord, PendingPush, RunState, SyncIssue, SyncRun, UndoRequest
+from sync.models import ContactImport, ExternalRecord, PendingPush, RunState, SyncIssue, SyncRun, UndoRequest
 
 SCHEMA = [
     ExternalField("Phone", "Business Phone", FieldType.STRING, phone=True),
@@ -38,6 +38,7 @@ class World(NamedTuple):
     question: SyncIssue
     undo: UndoRequest
     backfill: Backfill
+    imported: ContactImport
 
 
 def client_of(role: str, name: str = "") -> Client:
@@ -109,9 +110,18 @@ def world() -> World:
         ref=run.ref, words="run 1", requested_by="olga", state="done", restored=3
     )
     backfill = Backfill.objects.create(state="done", open=None, contacts=1, done=1)
+    imported = ContactImport.objects.create(
+        file_name="people.csv",
+        encoding="utf-8",
+        delimiter=",",
+        header=["Phone"],
+        rows=1,
+        created=1,
+        state="done",
+    )
     PendingPush.objects.create(connection=crm, contact=ada, created_at=now - timedelta(minutes=9))
     AnalysisMapping.objects.create(analysis_field="town", contact_field="city")
-    return World(crm, ada, run, call, delivery, question, undo, backfill)
+    return World(crm, ada, run, call, delivery, question, undo, backfill, imported)
 
 
 def text(response: object) -> str:

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import retell
-from pydantic import BaseModel
 from retell import Retell
 
-from crmsync.api_keys import issue_key
 from sync.import_work import import_some
 from sync.models import SyncRun
 from sync.pull import run_now
+from tests.crmsync.sdk import known, official_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ADA = "+14155550100"
@@ -28,26 +27,8 @@ MAPPINGS: Any = [
 
 @pytest.fixture
 def client(live_server: Any) -> Iterator[Retell]:
-    _, secret = issue_key("official client")
-    with Retell(
-        api_key=secret, base_url=f"{live_server.url}/api", _strict_response_validation=True, max_retries=0
-    ) as made:
+    with official_client(live_server.url) as made:
         yield made
-
-
-def known(answer: Any) -> Any:
-    """The answer, having no key that the client's model does not know, at any depth."""
-    assert not unknown_keys(answer)
-    return answer
-
-
-def unknown_keys(value: Any) -> list[str]:
-    if isinstance(value, BaseModel):
-        extra = list(value.model_extra or {})
-        return extra + [
-            key for name in type(value).model_fields for key in unknown_keys(getattr(value, name))
-        ]
-    return [key for item in value for key in unknown_keys(item)] if isinstance(value, list) else []
 
 
 def configure(client: Retell) -> Any:

@@ -11,11 +11,21 @@ from activity.models import ActivityEntry, AppliedMapping, Conversation, MergeRe
 from contacts import shown
 from crmsync.pages.provenance import link_to, named_conversations, origin_of, words_for
 from integrations.models import ConnectionStatus
-from sync.models import RecordState, RunState, SyncIssue
+from sync.models import ContactImport, RecordState, RunState, SyncIssue
 
 NOW = datetime(2026, 5, 14, 12, 0, tzinfo=UTC)
 # States that call for nothing have no colour.
-CALM = {"expired", "rejected", "kept", "unchanged", "superseded", "ignored", "cancelled", "skipped"}
+CALM = {
+    "expired",
+    "receiving",
+    "rejected",
+    "kept",
+    "unchanged",
+    "superseded",
+    "ignored",
+    "cancelled",
+    "skipped",
+}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +86,7 @@ def test_a_chip_escapes_its_words():
 @pytest.mark.parametrize(
     "states",
     [ConnectionStatus, RecordState, RunState, SyncIssue.State, WebhookDelivery.State, AppliedMapping.Outcome, MergeReview.State,
-     ActivityEntry.State],
+     ActivityEntry.State, ContactImport.State],
 )  # fmt: skip
 def test_every_state_of_every_ledger_has_a_colour(states):
     assert {state for state in states.values if state not in shown.TONES} <= CALM
