@@ -99,6 +99,12 @@ def budget() -> Decimal | None:
     return limit
 
 
+def used_up() -> bool:
+    """Whether another merge would exceed the month's budget."""
+    limit = budget()
+    return limit is not None and spent() + price() > limit
+
+
 def later(review: MergeReview) -> datetime:
     """When to try again what could not be merged: when the budget is fresh, or ever less often."""
     now = timezone.now()
@@ -125,10 +131,9 @@ def _begun(wanted: Wanted, old: str) -> MergeReview:
     with transaction.atomic():
         _one_at_a_time()
         _give_up_lost(wanted)
-        limit = budget()
         if not settings.OPENAI_API_KEY:
             _note(row, MergeResult(wanted.both(old), merged=False, reason=NO_LLM, code="no_llm"))
-        elif limit is not None and spent() + price() > limit:
+        elif used_up():
             _note(row, MergeResult(wanted.both(old), merged=False, reason=OUT_OF_BUDGET, code="budget"))
         row.save()
     return row

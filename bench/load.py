@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,7 @@ def served(application: str, environment: dict[str, str], threads: int = 4) -> I
             yield port, server.pid
         finally:
             server.terminate()
+            server.wait(timeout=30)
 
 
 def press(port: int, pid: int, requests: Sequence[bytes], connections: int) -> Figures:
@@ -73,6 +74,35 @@ def request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
     lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+@contextmanager
+def others_work() -> Iterator[Callable[[], float | None]]:
+    """Yields a question to ask at the end: the share of the machine that went to processes other than this one and its own."""
+    before, own = _machine(), _own()
+    yield lambda: _share(before, own, _machine(), _own())
+
+
+def _share(
+    before: tuple[float, float] | None, own: float, after: tuple[float, float] | None, own_now: float
+) -> float | None:
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return max(0.0, (after[0] - before[0]) - (own_now - own)) / (after[1] - before[1])
+
+
+def _machine() -> tuple[float, float] | None:
+    """CPU seconds spent and passed, of all processors; None where the system does not tell."""
+    try:
+        ticks = [int(one) for one in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    except OSError:
+        return None
+    return (sum(ticks) - ticks[3] - ticks[4]) / TICKS, sum(ticks) / TICKS
+
+
+def _own() -> float:
+    """CPU seconds of this process and of the servers that it has served and ended."""
+    return sum(os.times()[:4])
 
 
 def _send(port: int, requests: Sequence[bytes], latencies: list[float]) -> None:

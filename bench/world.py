@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.load import ROOT, Figures, press, request, served
+from bench.load import ROOT, Figures, others_work, press, request, served
+from bench.report import BARE, PRODUCT, report
 
 START_NUMBER = 4_155_000_000
 
@@ -64,24 +65,16 @@ class World:
 def compared(
     world: World, make: Callable[[str, int], list[bytes]], *, goal: float, requests: int, rounds: int
 ) -> bool:
-    """Press on the yardstick and on the product in turn; print the best of each, and whether the goal is met."""
-    best: dict[str, Figures] = {}
-    calm: dict[str, Figures] = {}
-    for round_ in range(rounds):
-        for name, application in (("bare", "bench.bare:application"), ("product", "crmsync.wsgi")):
-            with served(application, world.environment) as (port, pid):
-                press(port, pid, make(f"{name}-{round_}-w", 200), 2)
-                calm[name] = min(
-                    calm.get(name, Figures(0, 1e9, 1e9, 1e9)),
-                    press(port, pid, make(f"{name}-{round_}-c", requests // 2), 2),
-                    key=lambda one: one.p99,
-                )
-                full = press(port, pid, make(f"{name}-{round_}-f", requests), 8)
-                best[name] = max(best.get(name, full), full, key=lambda one: one.rate)
-    for name, figures in best.items():
-        print(f"{name:8} 8 connections: {figures}\n{name:8} 2 connections: {calm[name]}")
-    share = best["product"].rate / best["bare"].rate
-    by_cpu = min(calm["bare"].cpu, best["bare"].cpu) / min(calm["product"].cpu, best["product"].cpu)
-    print(f"of the yardstick: {share:.0%} by requests a second, {by_cpu:.0%} by CPU (goal {goal:.0%})")
-    print(f"p99 at 2 connections: {calm['product'].p99:.1f} ms (goal 10 ms)")
-    return share >= goal and calm["product"].p99 < 10
+    """Press on the yardstick and on the product in turn; print how they compare, and whether the goals are met."""
+    full: dict[str, list[Figures]] = {BARE: [], PRODUCT: []}
+    calm: dict[str, list[Figures]] = {BARE: [], PRODUCT: []}
+    with others_work() as others:
+        for round_ in range(rounds):
+            for name, application in ((BARE, "bench.bare:application"), (PRODUCT, "crmsync.wsgi")):
+                with served(application, world.environment) as (port, pid):
+                    press(port, pid, make(f"{name}-{round_}-w", 200), 2)
+                    calm[name].append(press(port, pid, make(f"{name}-{round_}-c", requests // 2), 2))
+                    full[name].append(press(port, pid, make(f"{name}-{round_}-f", requests), 8))
+    lines, met = report(full, calm, goal=goal, others=others())
+    print("\n".join(lines))
+    return met

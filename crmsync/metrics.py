@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from activity import asking
 from activity.models import ActivityEntry, WebhookDelivery
 from crmsync.models import Heartbeat
 from integrations.models import Connection
@@ -96,6 +97,15 @@ def _connection_up() -> Readings:
     return {(name,): float(status == "connected") for name, status in rows}
 
 
+def _merge_cost() -> Readings:
+    return {(): float(asking.spent())}
+
+
+def _merge_budget() -> Readings:
+    limit = asking.budget()
+    return {} if limit is None else {(): float(limit)}
+
+
 MEASURES: list[Measure] = [
     Measure("crmsync_queue_depth", "Tasks in the queue, running ones included.", (), _queue_depth),
     Measure("crmsync_queue_oldest_seconds", "Age of the oldest task that waits.", (), _queue_age),
@@ -105,6 +115,8 @@ MEASURES: list[Measure] = [
     Measure(
         "crmsync_sync_age_seconds", "Time since a connection's last good run.", ("connection",), _sync_age
     ),
+    Measure("crmsync_merge_cost", "What merges have cost this month (UTC).", (), _merge_cost),
+    Measure("crmsync_merge_budget", "What they may cost; missing: no limit.", (), _merge_budget),
     Measure("crmsync_connection_up", "1 while a connection works.", ("connection",), _connection_up),
 ]
 

@@ -8,7 +8,9 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 
+from activity import asking
 from activity.models import MergeReview
 from activity.reviews import NotWaiting, accept, edit_and_accept, evidence, reject, waiting
 from contacts.changes import Source
@@ -25,7 +27,9 @@ def review_list(request: HttpRequest) -> HttpResponse:
     """The merges that wait, oldest first."""
     rows = waiting().defer("conversation__payload", *OF_ITS_CONTACT)
     shown = listing(request, rows, size=AT_ONCE)
-    return render(request, "pages/reviews.html", {"listing": shown, "rows": _lines(shown.rows)})
+    return render(
+        request, "pages/reviews.html", {"listing": shown, "rows": _lines(shown.rows), "books": _books()}
+    )
 
 
 @page("activity.change_mergereview", "POST")
@@ -57,6 +61,16 @@ def _decide(request: HttpRequest, review: MergeReview, text: str) -> str:
     if edited:
         return "The field had changed meanwhile. Your text waits below: look at it against what the field holds now."
     return "The field had changed meanwhile: it is merged anew and comes back here."
+
+
+def _books() -> dict[str, Any]:
+    """What merges have cost this month, how much they may, and when the next month's budget begins if this one's is spent."""
+    limit = asking.budget()
+    return {
+        "spent": f"{asking.spent().normalize():f}",
+        "budget": None if limit is None else f"{limit.normalize():f}",
+        "again": asking.month(timezone.now())[1] if asking.used_up() else None,
+    }
 
 
 def _lines(reviews: Sequence[MergeReview]) -> list[dict[str, Any]]:

@@ -10,6 +10,8 @@ from activity.backfill import backfill_some
 from activity.models import ActivityEntry, Backfill, Conversation, MergeReview
 from contacts.changes import change_contact
 from contacts.models import Contact, CustomField
+from crmsync.metrics import MEASURES
+from crmsync.organisation import Organisation
 from crmsync.roles import OPERATOR, STAFF
 from mappings.models import AnalysisMapping
 from tests.crmsync.pages_world import client_of, connection, contact, text
@@ -48,6 +50,18 @@ def test_a_merge_shows_all_three_texts_and_what_was_said(client: Client, review:
     page = text(client.get("/reviews/"))
     for words in ("Likes tea.", "moved to Rome", "Likes tea. Moved to Rome.</textarea>", "&lt;last&gt; week"):
         assert words in page
+
+
+def test_what_merges_cost_is_told_and_that_the_budget_is_spent(client: Client, review: MergeReview):
+    MergeReview.objects.update(cost="0.005")
+    assert "Merges have cost 0.005 this month." in text(client.get("/reviews/"))
+    Organisation.objects.update_or_create(pk=1, defaults={"merge_budget": "0.01"})
+    assert "Merges have cost 0.005 of 0.01 this month." in text(client.get("/reviews/"))
+    MergeReview.objects.update(cost="0.01")
+    page = text(client.get("/reviews/"))
+    assert "budget for merges is spent</b> (0.01 of 0.01)" in page
+    readings = {measure.name: measure.read() for measure in MEASURES if "merge" in measure.name}
+    assert readings == {"crmsync_merge_cost": {(): 0.01}, "crmsync_merge_budget": {(): 0.01}}
 
 
 def test_a_merge_is_accepted_as_it_is_or_as_edited(client: Client, review: MergeReview):
