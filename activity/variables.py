@@ -70,7 +70,7 @@ def dynamic_variables(contact: Contact | None) -> dict[str, str]:
 
 
 def _values(contact: Contact) -> dict[str, Value]:
-    return {name: contact.value(name) for name in TOLD} | contact.custom_fields
+    return {**{name: contact.value(name) for name in TOLD}, **contact.custom_fields}
 
 
 def texts(values: Mapping[str, Value], fields: Iterable[Told]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from contacts.values import FieldSpec, FieldType
@@ -64,7 +64,7 @@ def named_alike(words: str, specs: Mapping[str, FieldSpec]) -> str | None:
     if not theirs:
         return None
     group = _GROUP.get(theirs)
-    steps = (
+    steps: tuple[Callable[[FieldSpec], bool], ...] = (
         lambda spec: theirs == _folded(spec.name),
         lambda spec: theirs == _folded(spec.label),
         lambda spec: (

@@ -144,8 +144,8 @@ def _store_tags(wanted: Sequence[Mapping[str, str]] | None) -> None:
     swapped = [holder[label] for tag_id, label in tags if holder.get(label, tag_id) != tag_id]
     ContactTag.objects.filter(pk__in=swapped).update(listed=False)  # a label has room for one tag
     for position, (tag_id, label) in enumerate(tags, 1):
-        wanted = {"label": label, "listed": True, "position": position}
-        ContactTag.objects.update_or_create(pk=tag_id, defaults=wanted)
+        held = {"label": label, "listed": True, "position": position}
+        ContactTag.objects.update_or_create(pk=tag_id, defaults=held)
 
 
 def _no_repeats(key: str, part: str, values: Sequence[Any]) -> None:

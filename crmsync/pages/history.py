@@ -81,7 +81,7 @@ def steps(
 def _step(change: ContactChange, specs: Mapping[str, FieldSpec], named: Named, only: str) -> Step:
     diff = {name: pair for name, pair in change.diff.items() if not only or name == only}
     moved = [
-        Moved(name, _label(name, specs), _kind(name, specs), *pair, undoable=_undoable(change, name, specs))
+        Moved(name, _label(name, specs), _kind(name, specs), pair[0], pair[1], _undoable(change, name, specs))
         for name, pair in diff.items()
         if len(pair) == 2
     ]

@@ -42,7 +42,7 @@ def unknown_keys(value: Any) -> list[str]:
     return [key for item in value for key in unknown_keys(item)] if isinstance(value, list) else []
 
 
-def refused(call: Callable[[], object], words: str, status: int = 400) -> None:
+def refused(call: Callable[..., object], words: str, status: int = 400) -> None:
     """The call is refused in the one shape, with these words in the message, and with a status the client does not repeat."""
     with pytest.raises(retell.APIStatusError) as problem:
         call()

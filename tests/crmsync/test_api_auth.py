@@ -1,6 +1,7 @@
 """Who may call what, and the one shape of every error."""
 
 import json
+from typing import Any
 
 import pytest
 from django.test import Client, RequestFactory, override_settings
@@ -140,7 +141,7 @@ def test_a_body_in_another_form_is_a_415():
 
 
 def test_a_body_beyond_the_limit_is_a_413_before_it_is_read():
-    body = b'{"search_query": "' + b"a" * 2_000 + b'"}'
+    body: Any = b'{"search_query": "' + b"a" * 2_000 + b'"}'
     client = client_with()
     with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=1_000):  # what Django itself would fail at
         ApiView.most_bytes, before = 1_000, ApiView.most_bytes

@@ -27,7 +27,7 @@ def book(db: None) -> list[Contact]:
     CustomField.objects.create(name="city", type="string")
     CustomField.objects.create(name="score", type="number")
     CustomField.objects.create(name="tags", type="string")
-    people = {
+    people: dict[str, dict[str, Any]] = {
         "+14155550100": {"first_name": "=HYPERLINK(1)", "city": "London", "score": -4.5, "tags": "own"},
         "+14155550101": {"first_name": "Grace", "city": "Rome\n@SUM(1)"},
         "+14155550102": {"first_name": "Linus", "city": "London"},

@@ -223,7 +223,8 @@ def test_the_timeline_is_newest_first_page_by_page_with_calls_and_chats(configur
         configured.contact.list_conversations(made.contact_id, limit=2, pagination_key=first.pagination_key)
     )
     assert (first.has_more, second.has_more) == (True, False)
-    newest, chat, oldest = [*first.items, *second.items]
+    items: list[Any] = [*first.items, *second.items]
+    newest, chat, oldest = items
     assert (newest.type, newest.call_id, newest.start_timestamp) == ("call", "call_2", START_MS + 120_000)
     assert (chat.type, chat.chat_id, chat.sentiment) == ("chat", "chat_1", "Positive")
     assert (oldest.call_id, oldest.duration_ms, oldest.disconnection_reason) == ("call_0", 0, "user_hangup")
@@ -257,7 +258,8 @@ def test_the_list_is_filtered_by_everything_that_the_contract_names(configured):
     ExternalRecord.objects.create(
         connection=crm, contact=Contact.objects.get(phone_number=ADA), external_id="003Ada"
     )
-    both, nobody, grace = {"Ada", "Grace"}, set(), {"Grace"}
+    both, grace = {"Ada", "Grace"}, {"Grace"}
+    nobody: set[str] = set()
     cases: list[tuple[Any, set[str]]] = [
         ({"contact_id": text("eq", ada.contact_id)}, {"Ada"}),
         ({"contact_id": text("ne", ada.contact_id)}, grace),
