@@ -6,17 +6,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 
 from activity.log import word_anew
+from crmsync import admin_mappings
 from integrations.admin import ConnectionAdmin
 from integrations.health import health_of
 from integrations.models import Connection
 from integrations.preflight import Level, Line
 from integrations.providers.registry import PROVIDERS
-from mappings.admin import PHONE, READABLE, WRITABLE, InboundInline, OutboundInline
+from mappings.compatibility import PHONE
 from mappings.models import InboundMapping
 from mappings.ready import check_ready
 from sync.issues import OPEN
@@ -40,9 +42,22 @@ class ConnectionPage(ConnectionAdmin):
         """What the pre-flight finds wanting, for the mappings there are."""
         return [line for line in check_ready(connection) if line.level is not Level.OK]
 
-    def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[Any]:  # noqa: ARG002
-        """Mappings, once the connection exists."""
-        return [InboundInline, OutboundInline] if obj else []
+    def get_urls(self) -> list[URLPattern]:
+        """The mapping editor beside the settings."""
+        wrap, site = self.admin_site.admin_view, self.admin_site
+
+        def editor(request: HttpRequest, pk: int) -> HttpResponse:
+            return admin_mappings.editor(request, pk, site)
+
+        return [
+            path("<int:pk>/mappings/", wrap(editor), name="integrations_connection_mappings"),
+            path(
+                "<int:pk>/mappings/choices/",
+                wrap(admin_mappings.choices),
+                name="integrations_connection_choices",
+            ),
+            *super().get_urls(),
+        ]
 
     def save_model(self, request: HttpRequest, obj: Connection, form: ModelForm, change: bool) -> None:
         """A new connection starts with the mapping that cannot be missing: the phone number."""
@@ -82,7 +97,6 @@ class ConnectionPage(ConnectionAdmin):
 
 def standing(connection: Connection) -> dict[str, Any]:
     """What the status box shows."""
-    fields = list(connection.external_fields().values())
     issues = SyncIssue.objects.filter(connection=connection, state__in=OPEN)
     skipped = ExternalRecord.objects.filter(connection=connection, state="skipped").values_list("reason")
     return {
@@ -91,10 +105,8 @@ def standing(connection: Connection) -> dict[str, Any]:
         "issues": issues.order_by("-count")[:5],
         "pending": PendingPush.objects.filter(connection=connection).count(),
         "skipped": list(skipped.annotate(count=Count("id")).order_by("-count")),
-        "datalists": {
-            READABLE: fields,
-            WRITABLE: [field for field in fields if field.writable or field.createable],
-        },
+        "inbound": connection.inbound_mappings.count(),
+        "outbound": connection.outbound_mappings.count(),
     }
 
 

@@ -13,8 +13,6 @@ from integrations.providers.errors import ConfigError
 from integrations.providers.registry import PROVIDERS, Credential
 from integrations.template_language import FILTERS, VARIABLES
 
-CHECK = "_check"
-CHECKED = "Checked; nothing is saved yet. What to mend or to know stands with each mapping below. Save when it is right."
 SECRET = "secret_"  # noqa: S105 (a prefix)
 
 TEMPLATE_HELP = format_html(
@@ -76,8 +74,6 @@ class ConnectionForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """One complete set of credentials; stored ones are not sent to an address that they were not entered for."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if CHECK in self.data:
-            self.add_error(None, CHECKED)
         moved = bool(self.instance.pk and self.instance.credentials) and "tenant_url" in self.changed_data
         if not self.given() and not moved:
             return cleaned

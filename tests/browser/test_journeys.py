@@ -58,6 +58,46 @@ def test_an_issue_is_followed_to_its_repair(page_of: Callable[[str], Page], stac
     expect(page.locator("aside")).to_contain_text(record)
 
 
+def test_a_field_is_mapped_tried_approved_and_seen_in_the_crm(page_of: Callable[[str], Page], stack: Stack):
+    page, record = page_of("operator"), stack.facts["hubspot"]
+    page.goto(stack.places["unarmed"])
+    page.get_by_role("link", name="Edit", exact=True).click()
+    page.get_by_role("button", name="Add a mapping").click()
+    row = page.locator(".pair").last
+    # The pickers by the keyboard alone: type, look, choose.
+    page.keyboard.type("nick")
+    expect(row.get_by_role("option").first).to_contain_text("nickname")
+    page.keyboard.press("Enter")
+    row.get_by_label("Contact field").focus()
+    expect(row.get_by_role("option").first).to_contain_text("suggested")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    row.get_by_label("Way").select_option("both")
+    page.get_by_label("Try it on a contact").fill(stack.facts["name"])
+    page.get_by_role("option", name=stack.facts["name"]).click()
+    expect(page.locator("#editor-state")).to_have_text("Nothing is wrong; not saved yet.")
+    expect(row.locator(".trial")).to_contain_text("In the CRM")
+    row.get_by_label("CRM field").fill("createdate")
+    expect(row.locator(".unfit")).to_contain_text("read-only")
+    page.keyboard.press("Escape")
+    row.get_by_label("Way").focus()
+    expect(row.locator(".told .error").first).to_contain_text("read-only")
+    row.get_by_label("CRM field").fill("nickname")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Save the mappings").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.goto(stack.places["contact-edit"])
+    page.get_by_label("Nickname").fill("Captain")
+    page.get_by_role("button", name="Save").click()
+    page.goto(stack.places["unarmed-outbound"])
+    page.get_by_role("button", name="Show the preview").click()
+    expect(page.get_by_role("table")).to_contain_text("Captain")
+    assert stack.control.contact("hubspot", record)["fields"].get("nickname") != "Captain"
+    page.get_by_role("button", name=re.compile("^Approve and arm")).click()
+    expect(page.get_by_text("is armed: changes are written")).to_be_visible()
+    _wait_for(lambda: stack.control.contact("hubspot", record)["fields"].get("nickname") == "Captain")
+
+
 def test_a_run_is_undone_here_and_in_the_crm(page_of: Callable[[str], Page], stack: Stack):
     page = page_of("operator")
     record = stack.control.contacts("salesforce", limit=1)[0]
