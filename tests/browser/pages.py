@@ -28,6 +28,9 @@ LISTS = {
     "admin-issues": "/admin/sync/syncissue/",
     "admin-people": "/admin/auth/user/",
     "admin-api-keys": "/admin/crmsync/apikey/",
+    "admin-history": "/admin/crmsync/configchange/",
+    "setup": "/setup/",
+    "setup-new": "/setup/new/salesforce/",
 }
 
 

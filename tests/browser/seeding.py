@@ -163,6 +163,11 @@ def _places(
         "delivery": f"/deliveries/{delivery.pk if delivery else 0}/",
         "backfill": f"/backfills/{backfill.pk}/",
         "admin-connection": f"/admin/integrations/connection/{crm.pk}/change/",
+        "admin-mappings": f"/admin/integrations/connection/{crm.pk}/mappings/",
+        **{
+            f"setup-{step}": f"/setup/{other.public_id}/{step}/"
+            for step in ("access", "mappings", "dry-run", "first-sync")
+        },
     }
     return rows
 
