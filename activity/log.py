@@ -33,7 +33,6 @@ from sync.wake import wake
 
 logger = structlog.get_logger(__name__)
 State = ActivityEntry.State
-OPEN = (State.PENDING, State.SENDING, State.UNKNOWN)
 STUCK = (State.PARKED, State.WAITING, State.EXPIRED)
 BATCH, LEASE, STRETCH = 50, timedelta(minutes=3), 20.0
 ALONE_AFTER = 3
@@ -124,7 +123,7 @@ def _connections_with_work() -> Iterator[Connection]:
 
 
 def _due(connection: Connection) -> QuerySet[ActivityEntry]:
-    rows = ActivityEntry.objects.filter(connection=connection, state__in=OPEN, due_at__lte=timezone.now())
+    rows = ActivityEntry.objects.open().filter(connection=connection, due_at__lte=timezone.now())
     return rows.order_by("took_place", "id")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import models
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from activity.backfill_job import Backfill
@@ -258,6 +259,15 @@ class MergeReview(models.Model):
         return keep_both(self.old, self.kept or self.new)
 
 
+class Entries(models.QuerySet["ActivityEntry"]):
+    """What is logged, or to be."""
+
+    def open(self) -> Entries:
+        """Those that are to be sent or looked for. In literals: SQLite recognises an index of such a condition by them alone."""
+        literally = "activity_activityentry.state IN ('pending', 'sending', 'unknown')"
+        return self.filter(RawSQL(literally, (), output_field=models.BooleanField()))  # noqa: S611 (a constant)
+
+
 class ActivityEntry(models.Model):
     """What is logged of a conversation in one CRM: intent first, result after."""
 
@@ -289,6 +299,8 @@ class ActivityEntry(models.Model):
     claimed_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     logged_at = models.DateTimeField(null=True, blank=True)
+
+    objects = Entries.as_manager()
 
     class Meta:
         verbose_name_plural = "activity entries"

@@ -68,11 +68,10 @@ def _heartbeat_age() -> Readings:
 def _waiting() -> dict[str, QuerySet[Any]]:
     """The rows that are due now, by what they are."""
     now = timezone.now()
-    open_entries = ["pending", "sending", "unknown"]
     return {
         "webhook deliveries": WebhookDelivery.objects.filter(state="pending", due_at__lte=now),
         "pushes": PendingPush.objects.filter(due_at__lte=now),
-        "activity entries": ActivityEntry.objects.filter(state__in=open_entries, due_at__lte=now),
+        "activity entries": ActivityEntry.objects.open().filter(due_at__lte=now),
     }
 
 

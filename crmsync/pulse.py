@@ -19,7 +19,6 @@ from sync.models import PendingPush
 EVERY = timedelta(minutes=10)
 KEEP = timedelta(days=8)
 _SLACK = timedelta(seconds=30)  # the sweep is not punctual to the second
-_UNLOGGED = ("pending", "sending", "unknown")
 
 
 class Pulse(models.Model):
@@ -60,7 +59,7 @@ def waiting_now() -> int:
     return (
         WebhookDelivery.objects.filter(state=WebhookDelivery.State.PENDING).count()
         + PendingPush.objects.count()
-        + ActivityEntry.objects.filter(state__in=_UNLOGGED).count()
+        + ActivityEntry.objects.open().count()
     )
 
 

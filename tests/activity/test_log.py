@@ -1,10 +1,12 @@
 """Every conversation is one activity in the CRM: through lost answers, dead workers, limits, and records that come late."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from activity import log
 from activity.log import log_some, retry
 from activity.models import ActivityEntry, Conversation
 from activity.process import process_some
@@ -344,3 +346,9 @@ def test_what_came_too_long_ago_is_not_logged_any_more_unless_a_person_asks(conn
     retry(ActivityEntry.objects.all())
     log_some()
     assert len(crm.logged("call_ada")) == 1
+
+
+@pytest.mark.once  # on SQLite
+def test_what_is_due_is_found_along_an_index_however_much_was_logged(connection):
+    for rows in (log._due(connection), ActivityEntry.objects.open().order_by()):
+        assert re.search("USING INDEX entry_(due|order)", rows.explain())
