@@ -27,6 +27,7 @@ from sync import issues
 from sync.apply import apply_records
 from sync.models import ExternalRecord, RecordState
 from sync.settling import applying
+from sync.touch import want_pushes
 
 
 def create_records(
@@ -188,6 +189,10 @@ def _created(
     if holder is None:
         link.settled, link.state, link.external_id = dict(settled), RecordState.LINKED, outcome.external_id
         link.number = contact.phone_number
+        if not outcome.created:
+            # It was there before and holds values of its own: both sides meet as at any first link.
+            link.settled = {}
+            want_pushes(connection, [contact.pk], reread=True)
     else:
         link = holder  # an inbound sync has seen it first and knows more of it than we sent
     link.create_sent_at, link.created_here = None, outcome.created

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,6 +59,7 @@ class FakeCrm:
     """The vendor's side. `now` is its clock: every change takes the next second of it, or shares one (`frozen`).
 
     `lag`: how long its search does not show a new record. `refused`: values by field that a validation rule does not take.
+    `unique`: a field whose value one live record holds; a creation with it is answered with that record.
     For tests to look at: `created_keys` (our key, id) of every record made by us, `needless` (id, field) of every field
     that was written though it already held the value.
     """
@@ -72,6 +73,7 @@ class FakeCrm:
     faults: list[Fault] = field(default_factory=list)
     lag: timedelta = timedelta(0)
     refused: dict[str, set[Value]] = field(default_factory=dict)
+    unique: str = ""
     created_keys: list[tuple[str, str]] = field(default_factory=list)
     needless: list[tuple[str, str]] = field(default_factory=list)
     permissions: Permissions = field(default_factory=lambda: Permissions(True, True, True))
@@ -80,6 +82,12 @@ class FakeCrm:
         self._ids = itertools.count(1)
         self._born: dict[str, datetime] = {}
         self._amid: list[Interruption] = []
+
+    def holder(self, values: Mapping[str, Value]) -> str | None:
+        """The live record that has the unique field's value among `values` already."""
+        wanted = values.get(self.unique)
+        live = [one for one in self.live() if wanted is not None and one.values.get(self.unique) == wanted]
+        return live[0].external_id if live else None
 
     # What the CRM's users do
 

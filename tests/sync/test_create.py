@@ -106,6 +106,27 @@ def test_a_record_that_is_there_already_is_linked_and_not_made_again(
     assert crm.value(there, "plan") == "Pro"
 
 
+def test_a_record_that_the_crm_answers_with_is_met_like_any_other(
+    connection: Connection, crm: LiveCrm, caller: Contact
+) -> None:
+    """Another number, the same e-mail address: it holds values of its own, and none of what was to be created."""
+    crm.unique = "notes"  # stands for the e-mail address
+    edit(notes="ada@example.com", first_name="Ada")
+    there = crm.add(first_name="Augusta", last_name="Lovelace", notes="ada@example.com", value=7)
+    want_record(connection, caller)
+    push()
+    assert link(there).contact == caller
+    assert not link(there).created_here
+    assert (contact().first_name, contact().value("lifetime")) == ("Augusta", 7)
+    assert crm.value(there, "plan") == "Pro"
+    assert crm.value(there, "do_not_call") is True
+    assert waiting() == []
+    crm.calls.clear()
+    pull(connection)
+    push()
+    assert crm.count("update") == crm.count("create") == 0
+
+
 @pytest.mark.parametrize("seen_by", ["search", "pull"])
 def test_a_creation_whose_answer_was_lost_is_looked_for_and_not_sent_again(
     connection: Connection, crm: LiveCrm, caller: Contact, seen_by: str
