@@ -61,6 +61,7 @@ def activity_of(
         disconnection_reason=conversation.disconnection_reason,
         recording_url=conversation.recording_url,
         external_id=external_id or None,
+        links=tuple(filter(None, (conversation.recording_url, transcript_link(conversation)))),
     )
 
 

@@ -160,7 +160,8 @@ class Activity:
     """One conversation to log on one CRM contact.
 
     `marker` is the conversation's id: the provider puts it into a fixed place of the CRM object, so that
-    `find_activity` recognises it. `duration_ms` None when unknown. `body` is plain text.
+    `find_activity` recognises it. `duration_ms` None when unknown. `body` is plain text; of the addresses in it only `links`
+    may be made to be followed, the others are somebody's words.
     """
 
     marker: str
@@ -176,6 +177,7 @@ class Activity:
     disconnection_reason: str = ""
     recording_url: str = ""
     external_id: str | None = None
+    links: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
 
 

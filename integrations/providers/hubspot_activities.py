@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
@@ -55,7 +55,8 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 _STATUSES = {reason: status for status, reasons in REASONS.items() for reason in reasons}
-_CUT = re.compile(r"&[^;]{0,6}$|<[^>]{0,4}$")
+# What a cut may leave behind: a link without its end, half an entity, half a tag.
+_CUT = re.compile(r"(?:<a [^>]*>[^<]*)?(?:&[^;]{0,6}|<[^>]*)?$")
 _ENDING = re.compile(r"Conversation: ([^<]*)")
 
 
@@ -123,7 +124,18 @@ def body_of(activity: Activity) -> str:
     ending = f"<p>Conversation: {html.escape(activity.marker)}</p>"
     title = "" if activity.kind is ActivityKind.CALL else f"<p>{html.escape(activity.title, quote=False)}</p>"
     text = html.escape(activity.body.strip(), quote=False).replace("\r\n", "\n").replace("\n", "<br>")
+    text = _linked(text, activity.links)
     return f"{title}{_cut(text, BODY_LIMIT - _length(title + ending))}{ending}"
+
+
+def _linked(text: str, links: Sequence[str]) -> str:
+    """The escaped text with these addresses to be followed, where they stand as a word of their own."""
+    ours = [one for one in links if re.fullmatch(r"https?://[^\s\"<>]+", one)]
+    if not ours:
+        return text
+    words = "|".join(re.escape(html.escape(one, quote=False)) for one in sorted(ours, key=len, reverse=True))
+    followed = rf"(?<![^\s>(])(?:{words})(?=[.,;:!?)]*(?:\s|<|$))"
+    return re.sub(followed, lambda found: f'<a href="{found[0]}">{found[0]}</a>', text)
 
 
 def is_about(texts: Mapping[str, str | None], marker: str) -> bool:

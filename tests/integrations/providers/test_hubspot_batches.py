@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from integrations.providers.base import Activity, ActivityKind, Creation, Update
+from integrations.providers.base import Creation, Update
 from integrations.providers.errors import ConfigError, RecordGone, Rejected, Transient
 from tests.integrations.providers.crms import HubSpotBench
 from tests.integrations.providers.test_hubspot_options import KEY, talk
@@ -108,24 +108,3 @@ def test_a_logged_call_that_somebody_deleted_is_gone_also_in_silence(
     calls.archive(calls.get(int(str(made.external_id))), portal.now)
     [late] = provider.log_activities([talk(one, body="Later.", external_id=made.external_id)])
     assert isinstance(late.error, RecordGone)
-
-
-@pytest.mark.parametrize("kind", [ActivityKind.CALL, ActivityKind.SMS, ActivityKind.CHAT])
-def test_a_conversation_quoted_in_anothers_text_is_not_taken_for_logged(
-    hubspot: HubSpotBench, kind: ActivityKind
-) -> None:
-    one, provider = hubspot.add(first="Ada"), hubspot.provider()
-    quoting = talk(one, body="Before that:\nConversation: talk_0\nThe end.")
-    activity = Activity("talk_1", kind, one, "Talk", quoting.body, quoting.started)
-    [made] = provider.log_activities([activity])
-    assert provider.find_activity("talk_0", one, kind) is None
-    assert provider.find_activity("talk_1", one, kind) == made.external_id
-
-
-def test_a_body_is_cut_as_hubspot_counts_and_no_character_is_halved(hubspot: HubSpotBench) -> None:
-    one, provider = hubspot.add(first="Ada"), hubspot.provider()
-    [made] = provider.log_activities([talk(one, body="a" + "😀" * 40_000)])
-    assert made.ok
-    body = hubspot.activities(one)[0]["fields"]["hs_call_body"]
-    assert body.endswith("😀<p>Conversation: talk_1</p>")
-    assert len(body.encode("utf-16-le")) // 2 in (65_535, 65_536)
