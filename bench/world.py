@@ -46,7 +46,15 @@ class World:
             " last_name=f'Lovelace {n}', custom_fields={f'field_{i}': f'value {i} of {n}' for i in range(12)})"
             f" for n in range(start, min(start + 2000, {contacts})))\n"
         )
-        self._manage("shell", "--no-imports", "--verbosity", "0", "-c", code)
+        self.run(code)
+
+    def collect(self) -> None:
+        """Lay out the static files that pages name."""
+        self._manage("collectstatic", "--noinput", "--verbosity", "0")
+
+    def run(self, code: str) -> str:
+        """Run Python in the installation; returns what it printed."""
+        return self._manage("shell", "--no-imports", "--verbosity", "0", "-c", code)
 
     def signed(self, path: str, document: object) -> bytes:
         """A request to one of the doors."""

@@ -54,31 +54,38 @@ class Held(Func):
 
 
 def holding(
-    rows: Rows, texts: Sequence[str | tuple[str, ...]], *, or_else: Q | None = None, plainly: bool = False
+    rows: Rows,
+    texts: Sequence[str | tuple[str, ...]],
+    *,
+    or_else: Q | None = None,
+    plainly: bool = False,
+    fields: Sequence[CustomField] | None = None,
 ) -> Rows:
     """`rows` that hold every one of `texts` somewhere in names, number or custom values, or meet `or_else`.
 
     Case is ignored; a text is looked for as one piece, a tuple holds spellings of which one is enough. `plainly` asks for
-    the plain form whatever the database.
+    the plain form whatever the database. `fields`: all custom fields, where the caller has read them.
     """
     spellings = [(text,) if isinstance(text, str) else text for text in texts]
     if plainly or connection.vendor != "postgresql":
-        rows, places = _places(rows)
+        rows, places = _places(rows, fields)
         found = _all_in(places, spellings)
     else:
         rows, held = aliased(rows, Held())
         found = _all_in([held], [tuple({form for one in text for form in _forms(one)}) for text in spellings])
         if doubtful := [text for text in spellings if any(_STRUCTURE.search(one) for one in text)]:
-            rows, places = _places(rows)
+            rows, places = _places(rows, fields)
             found &= _all_in(places, doubtful)
     return rows.filter(found | or_else if or_else else found)
 
 
-def _places(rows: Rows) -> tuple[Rows, list[str]]:
+def _places(rows: Rows, fields: Sequence[CustomField] | None) -> tuple[Rows, list[str]]:
     """All that a search looks through, one by one."""
     places = ["phone_number", "first_name", "last_name"]
-    for name in CustomField.objects.exclude(type=FieldType.BOOLEAN).values_list("name", flat=True):
-        rows, alias = aliased(rows, _text_of(name))
+    for field in CustomField.objects.all() if fields is None else fields:
+        if field.type == FieldType.BOOLEAN:
+            continue
+        rows, alias = aliased(rows, _text_of(field.name))
         places.append(alias)
     return rows, places
 

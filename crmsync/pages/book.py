@@ -103,7 +103,7 @@ def asked(query: QueryDict, *, columns: Sequence[str] = ()) -> Asked:
     rows = _narrowed(_with(Contact.objects.all(), chosen), filters)
     for narrowing in by_field:
         rows = narrowing.apply(rows)
-    meant = understood(rows, filters["q"])
+    meant = understood(rows, filters["q"], connections=connections, fields=fields)
     rows = _ordered(meant.rows, filters["sort"], fields)
     return Asked(
         rows=rows,

@@ -46,10 +46,11 @@ class Line:
 @page("contacts.view_contact")
 def profile(request: HttpRequest, public_id: str) -> HttpResponse:
     """Everything about one contact on one page; the address of one that was merged leads to the one that survives."""
-    merged = FormerContactId.objects.filter(public_id=public_id).select_related("contact").first()
-    if merged:
-        return redirect(merged.contact)
-    contact = get_object_or_404(Contact.objects.prefetch_related("tags", "aliases"), public_id=public_id)
+    rows = Contact.objects.prefetch_related("tags", "aliases")
+    contact = rows.filter(public_id=public_id).first()
+    if contact is None:
+        former = FormerContactId.objects.select_related("contact")
+        return redirect(get_object_or_404(former, public_id=public_id).contact)
     return render(request, "pages/contact.html", profile_of(contact))
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from contacts import phone
 from contacts.finding import holding
-from contacts.models import Contact, ContactAlias
+from contacts.models import Contact, ContactAlias, CustomField
 from integrations.models import Connection
 from sync.models import ExternalRecord
 
@@ -34,23 +35,30 @@ def matching(rows: QuerySet[Contact], text: str) -> QuerySet[Contact]:
     return understood(rows, text).rows
 
 
-def understood(rows: QuerySet[Contact], text: str) -> Understood:
+def understood(
+    rows: QuerySet[Contact],
+    text: str,
+    *,
+    connections: Sequence[Connection] | None = None,
+    fields: Sequence[CustomField] | None = None,
+) -> Understood:
     """`rows` narrowed to what `text` means. A full number or an id is met exactly.
 
     Otherwise every word stands somewhere in the person's names, number or values. A number that nobody has finds those
-    that are one slip away: a digit wrong, missing, too many, or two exchanged.
+    that are one slip away: a digit wrong, missing, too many, or two exchanged. `connections` and `fields`: all there are,
+    where the caller has read them.
     """
     text = text.strip()
     if not text:
         return Understood(rows)
-    if exact := _exact(text):
+    if exact := _exact(text, connections):
         return Understood(rows.filter(pk__in=exact))
     number = _as_number(text)
     if not number:
-        return Understood(holding(rows, text.split()[:_WORDS]))
+        return Understood(holding(rows, text.split()[:_WORDS], fields=fields))
     # People leave out the country code and write the trunk zero.
     digits = re.sub(r"\D", "", number).lstrip("0") or number
-    found = holding(rows, [(digits, text)])
+    found = holding(rows, [(digits, text)], fields=fields)
     if len(digits) >= _WHOLE and not found.exists():
         return Understood(rows.filter(pk__in=one_slip_away(number)), guessed=True)
     return Understood(found)
@@ -59,9 +67,9 @@ def understood(rows: QuerySet[Contact], text: str) -> Understood:
 def one_slip_away(number: str) -> list[int]:
     """Contacts whose number, present or former, is one slip of the finger from `number`; looked up by index."""
     candidates = phone.one_slip_away(number, settings.PHONE_DEFAULT_REGION)
-    found = set(Contact.objects.filter(phone_number__in=candidates).values_list("pk", flat=True))
-    former = ContactAlias.objects.filter(phone_number__in=candidates)
-    return sorted(found | set(former.values_list("contact_id", flat=True)))
+    now = Contact.objects.filter(phone_number__in=candidates).order_by().values_list("pk")
+    former = ContactAlias.objects.filter(phone_number__in=candidates).order_by().values_list("contact_id")
+    return sorted(pk for (pk,) in now.union(former))
 
 
 def _as_number(text: str) -> str:
@@ -73,22 +81,26 @@ def _as_number(text: str) -> str:
     return read if digits >= 5 and _NUMBER.fullmatch(read) else ""
 
 
-def _exact(text: str) -> list[int]:
+def _exact(text: str, connections: Sequence[Connection] | None) -> list[int]:
     """Contacts that the whole text identifies, by index: the number, a former number, or a CRM record's id."""
+    known = Q(public_id=text)
     found: set[int] = set()
-    if number := _as_number(text):
-        try:
-            number = phone.to_e164(number, settings.PHONE_DEFAULT_REGION)
-        except phone.BadPhone:
-            number = ""
-        if number:
-            found |= set(Contact.objects.filter(phone_number=number).values_list("pk", flat=True))
-            found |= set(
-                ContactAlias.objects.filter(phone_number=number).values_list("contact_id", flat=True)
-            )
+    if number := _whole_number(text):
+        known |= Q(phone_number=number)
+        found |= set(ContactAlias.objects.filter(phone_number=number).values_list("contact_id", flat=True))
+    found |= set(Contact.objects.filter(known).values_list("pk", flat=True))
     # Connection by connection, as the index of external ids goes.
-    connections = list(Connection.objects.values_list("pk", flat=True))
-    by_id = ExternalRecord.objects.filter(connection__in=connections, external_id=text, contact__isnull=False)
+    rows = connections if connections is not None else Connection.objects.only("pk")
+    known_crms = [one.pk for one in rows]
+    by_id = ExternalRecord.objects.filter(connection__in=known_crms, external_id=text, contact__isnull=False)
     found |= {pk for pk in by_id.values_list("contact_id", flat=True) if pk is not None}
-    found |= set(Contact.objects.filter(public_id=text).values_list("pk", flat=True))
     return sorted(found)
+
+
+def _whole_number(text: str) -> str:
+    """The text as a number in E.164, "" where it is none or not all of one."""
+    number = _as_number(text)
+    try:
+        return phone.to_e164(number, settings.PHONE_DEFAULT_REGION) if number else ""
+    except phone.BadPhone:
+        return ""
