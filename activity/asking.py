@@ -23,8 +23,12 @@ from mappings.merge import NO_LLM, MergeResult, keep_both, merge_texts, price
 from mappings.models import AnalysisMapping
 
 State = MergeReview.State
+RESTING = "The LLM has not answered lately, so it was not asked and both texts are kept."
 OUT_OF_BUDGET = "The monthly budget for merges is used up, so both texts are kept."
 LATER = timedelta(hours=1)
+# After so many questions without an answer within this time no more are asked for a while: each would hold a worker up.
+SILENT, LATELY = 2, timedelta(minutes=3)
+NOT_ASKED, NO_ANSWER = ("no_llm", "budget", "resting", "moved"), ("timeout", "network", "http_429")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +109,20 @@ def used_up() -> bool:
     return limit is not None and spent() + price() > limit
 
 
+def silent() -> bool:
+    """Whether the last questions have had no answer, so that no more are asked for a while."""
+    asked = MergeReview.objects.filter(at__gte=timezone.now() - LATELY).exclude(state=State.ASKING)
+    last = asked.exclude(code__in=NOT_ASKED).order_by("-at").values_list("code", flat=True)[:SILENT]
+    return len(last) == SILENT and all(code in NO_ANSWER or code.startswith("http_5") for code in last)
+
+
 def later(review: MergeReview) -> datetime:
-    """When to try again what could not be merged: when the budget is fresh, or ever less often."""
+    """When to try again what could not be merged: when the budget is fresh or the LLM may answer again, or ever less often."""
     now = timezone.now()
     if review.code == "budget":
         return month(now)[1]
+    if review.code == "resting":
+        return now + LATELY
     wait: timedelta = LATER * 4 ** min(review.attempts, 5)
     return now + wait
 
@@ -133,6 +146,8 @@ def _begun(wanted: Wanted, old: str) -> MergeReview:
         _give_up_lost(wanted)
         if not settings.OPENAI_API_KEY:
             _note(row, MergeResult(wanted.both(old), merged=False, reason=NO_LLM, code="no_llm"))
+        elif silent():
+            _note(row, MergeResult(wanted.both(old), merged=False, reason=RESTING, code="resting"))
         elif used_up():
             _note(row, MergeResult(wanted.both(old), merged=False, reason=OUT_OF_BUDGET, code="budget"))
         row.save()

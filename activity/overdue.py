@@ -24,8 +24,8 @@ MOVED_ON = "The field has been changed since, so the texts were not merged any m
 
 
 def merge_some() -> int:
-    """Merge one batch of what is due; returns how many rows were handled. Nothing is due without an LLM."""
-    if not settings.OPENAI_API_KEY:
+    """Merge one batch of what is due; returns how many rows were handled. Nothing is due without an LLM that answers."""
+    if not settings.OPENAI_API_KEY or asking.silent():
         return 0
     due = MergeReview.objects.filter(due_at__lte=timezone.now()).order_by("due_at", "id")
     ids, until = claim(due, limit=BATCH, lease=LEASE)
@@ -90,7 +90,7 @@ def _settle(row: MergeReview, wanted: Wanted, current: str) -> None:
     answer = asking.ask(wanted, old)
     if answer.code:
         MergeReview.objects.filter(pk=answer.pk).update(state=State.SUPERSEDED)
-        if answer.code == "budget":
+        if answer.code in ("budget", "resting"):
             MergeReview.objects.filter(pk=row.pk).update(
                 due_at=asking.later(answer), attempts=row.attempts - 1
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from django.utils import timezone
@@ -36,6 +36,8 @@ from sync.wake import awake, wake, wake_again
 
 log = structlog.get_logger(__name__)
 STRETCH = 10.0
+# A step of more than QUICK seconds is long; after LONGEST no further step is begun, so that the queue does not end the task.
+QUICK, LONGEST = 1.0, 45.0
 
 
 def touched_by_people() -> int:
@@ -67,25 +69,16 @@ STEPS: tuple[Callable[[], int], ...] = (
 )
 
 
-def drain() -> int:
-    """Do what is due for at most ten seconds and have the rest done by a new task; returns how many rows were handled.
+def drain(steps: Sequence[Callable[[], int]] = STEPS) -> int:
+    """Do what is due for about ten seconds and have the rest done by a new task; returns how many rows were handled.
 
     A step that breaks is left out and the others go on; its error is raised at the end, so that the task counts as failed.
     """
     awake()
-    until = time.monotonic() + STRETCH
-    handled, steps, broken = 0, list(STEPS), []
-    while time.monotonic() < until:
-        done = 0
-        for step in list(steps):
-            try:
-                done = step()
-            except Exception as error:
-                log.exception("step_broke", step=getattr(step, "__name__", "step"))
-                steps.remove(step)
-                broken.append(error)
-            if done:
-                break
+    began = time.monotonic()
+    handled, left, broken = 0, list(steps), list[Exception]()
+    while time.monotonic() - began < STRETCH:
+        done = _pass(left, broken, began)
         if not done:
             break
         handled += done
@@ -94,6 +87,29 @@ def drain() -> int:
     if broken:
         raise broken[0]
     return handled
+
+
+def _pass(steps: list[Callable[[], int]], broken: list[Exception], began: float) -> int:
+    """The steps in their order, up to one that has found something: then the most urgent ones are asked again.
+
+    One that took long (a language model may) lets all others have a turn before it is asked again, or it would starve them.
+    """
+    done, slow = 0, False
+    for step in list(steps):
+        started = time.monotonic()
+        found = 0
+        try:
+            found = step()
+        except Exception as error:
+            log.exception("step_broke", step=getattr(step, "__name__", "step"))
+            steps.remove(step)
+            broken.append(error)
+        done += found
+        now = time.monotonic()
+        slow = slow or now - started >= QUICK
+        if (found and not slow) or now - began >= LONGEST:
+            break
+    return done
 
 
 def sweep() -> None:

@@ -193,6 +193,23 @@ def test_merging_later_is_tried_ever_less_often_and_then_left_to_a_person(llm, n
     assert asking.spent() == Decimal("0.005") * 6
 
 
+def test_an_llm_that_does_not_answer_is_left_alone_for_a_while(llm, notes, settings):
+    settings.OPENAI_BASE_URL, there = "http://127.0.0.1:1/v1", settings.OPENAI_BASE_URL
+    for number in range(3):
+        learn(f"Fact {number}.", f"call_{number}")
+    assert [review.code for review in MergeReview.objects.order_by("id")] == ["network", "network", "resting"]
+    assert ada().value("notes") == f"{OLD}\n\nFact 0.\n\nFact 1.\n\nFact 2."
+    last = MergeReview.objects.latest("id")
+    assert last.due_at is not None
+    assert last.due_at < timezone.now() + timedelta(minutes=5)
+    settings.OPENAI_BASE_URL = there
+    reviews.merge_later(MergeReview.objects.filter(pk=last.pk))
+    assert merge_some() == 0
+    MergeReview.objects.update(at=timezone.now() - timedelta(minutes=4))
+    assert merge_some() == 1
+    assert ada().value("notes") == f"{OLD} Fact 0. Fact 1. Fact 2."
+
+
 # --- reviewed ---------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -63,6 +65,28 @@ def test_work_that_takes_longer_is_left_to_a_new_task(
     edit(plan="Pro")
     assert tasks.drain() == 0
     assert OrmQ.objects.count() == 1
+
+
+def test_a_step_that_takes_long_starves_no_other(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 37: with a language model that hardly answers, fields are pushed and calls are logged all the same."""
+    monkeypatch.setattr(tasks, "QUICK", 0.02)
+    monkeypatch.setattr(tasks, "STRETCH", 0.02)
+    done = []
+
+    def step(name: str, seconds: float) -> Callable[[], int]:
+        def work() -> int:
+            time.sleep(seconds)
+            done.append(name)
+            return 1
+
+        return work
+
+    tasks.drain([step("merges", 0.05), step("pushes", 0), step("logging", 0)])
+    assert done == ["merges", "pushes", "logging"]
+    monkeypatch.setattr(tasks, "LONGEST", 0.02)
+    done.clear()
+    tasks.drain([step("merges", 0.05), step("pushes", 0)])
+    assert done == ["merges"], "the queue would end a task that takes too long"
 
 
 def test_a_drain_hears_wake_ups_that_come_after_it_began(
