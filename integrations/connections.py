@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from integrations.models import Connection, ConnectionStatus, dump_field
-from integrations.providers.base import Account, Provider
+from integrations.providers.base import Account, Permissions, Provider
 from integrations.providers.errors import AuthError, ConfigError, NeedsAttention, ProviderError, RateLimited
 from integrations.providers.registry import PROVIDERS
 from integrations.providers.setup import Setup
@@ -38,6 +38,7 @@ def setup_for(connection: Connection, meter: Meter) -> Setup:
         allow_insecure=settings.CRMSYNC_ALLOW_INSECURE_CRM_URLS,
         web_base=connection.web_base,
         time_zone=connection.time_zone,
+        activity_fields=tuple(connection.activity_fields),
         field_types={name: field.type for name, field in connection.external_fields().items()},
         options={key: str(value) for key, value in connection.options.items()},
         tokens=ConnectionTokens(connection),
@@ -214,6 +215,12 @@ def store_account(connection: Connection, account: Account) -> None:
         web_base=account.web_base[:255],
         time_zone=account.time_zone[:64],
     )
+
+
+def store_permissions(connection: Connection, may: Permissions) -> None:
+    """Keep what spares later calls a question, as an open provider has told."""
+    if connection.activity_fields != (fields := sorted(may.activity_fields)):
+        _write(connection, activity_fields=fields)
 
 
 def store_schema(connection: Connection, provider: Provider) -> None:

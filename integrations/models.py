@@ -151,6 +151,9 @@ class Connection(models.Model):
         editable=False,
         help_text="Of the account: its day of API calls ends at midnight.",
     )
+    activity_fields = models.JSONField(
+        default=list, blank=True, editable=False, help_text="What of an activity the CRM lets us write."
+    )
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
     pause_reason = models.CharField(max_length=300, blank=True, editable=False)

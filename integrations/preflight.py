@@ -13,7 +13,13 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from contacts.values import FieldType, convertible
-from integrations.connections import open_provider, record_failure, store_account, store_schema
+from integrations.connections import (
+    open_provider,
+    record_failure,
+    store_account,
+    store_permissions,
+    store_schema,
+)
 from integrations.models import Connection
 from integrations.providers.base import ExternalField, Permissions
 from integrations.providers.errors import AuthError, NeedsAttention, ProviderError, RateLimited
@@ -70,12 +76,14 @@ def _lines(connection: Connection, wanted: Sequence[Wanted]) -> Iterator[Line]:
             store_account(connection, account)
             store_schema(connection, provider)
             permissions = provider.permissions()
+            store_permissions(connection, permissions)
     except ProviderError as error:
         record_failure(connection, error, checked=isinstance(error, AuthError))
         yield Line(Level.ERROR, error.message, _remedy(error))
         return
-    yield Line(Level.OK, f"The CRM answers as {account.name}.")
-    yield from _allowed(connection, permissions)
+    edition = f" ({account.edition})" if account.edition else ""
+    yield Line(Level.OK, f"The CRM answers as {account.name}{edition}.")
+    yield from _allowed(connection, permissions, writes=any(one.needs == Needs.WRITE for one in wanted))
     yield from _fields(connection.external_fields(), wanted)
     if connection.sync_new_contacts:
         yield from _required(connection, wanted)
@@ -92,12 +100,13 @@ def _remedy(error: ProviderError) -> str:
     return "Test the connection again in a few minutes."
 
 
-def _allowed(connection: Connection, may: Permissions) -> Iterator[Line]:
+def _allowed(connection: Connection, may: Permissions, *, writes: bool) -> Iterator[Line]:
     if may.lacking:
         yield Line(
             Level.ERROR, f"Missing in the CRM: {', '.join(may.lacking)}.", "Grant them to the user or key."
         )
     uses = {
+        "update contacts": (writes, may.update_contacts),
         "create contacts": (connection.sync_new_contacts, may.create_contacts),
         "log conversations": (connection.sync_conversation_activity, may.log_activities),
     }

@@ -137,6 +137,8 @@ SALESFORCE = (
     Fault("salesforce", "duplicate_rule", "Duplicate rule", "New contacts with a known number or e-mail are refused.",
           (Parameter("mode", "choice", "Rule", "alert", choices=("alert", "block")),), settings={"duplicate_rule": "{mode}"}),
     Fault("salesforce", "no_call_center", "No Call Center", "Tasks lack the call fields.", settings={"call_center": False}),
+    Fault("salesforce", "overtaxed", "Automation at its limit", "Collections of more rows fail: Apex CPU time limit exceeded.",
+          (Parameter("rows", "count", "Rows that pass at once", 10),), settings={"automation_rows": "{rows}"}),
     Fault("salesforce", "strict_collections", "Strict collections", "One unknown field refuses a whole collection.",
           settings={"collections_refuse_whole_request": True}),
     Fault("salesforce", "sessions_end", "End all sessions", "An administrator ends every session.", act="end_sessions"),

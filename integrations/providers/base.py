@@ -88,12 +88,13 @@ class Account:
     """Who we are in the CRM: the answer of `check()`.
 
     `web_base` is where people see records, for `Setup.web_base`; `time_zone` the account's, by its name or as +HH:MM,
-    for `Setup.time_zone`.
+    for `Setup.time_zone`; `edition` what the CRM was bought as, in the vendor's words.
     """
 
     account_id: str
     name: str
     user: str = ""
+    edition: str = ""
     web_base: str = ""
     time_zone: str = ""
 
@@ -103,7 +104,8 @@ class Permissions:
     """What the connection's user or token may do: the answer of `permissions()`.
 
     `lacking` names the scopes or fields that are missing, in the vendor's words; `hints` are sentences about settings that
-    will not work as meant. None: the CRM does not tell.
+    will not work as meant; `activity_fields` are those of an activity that may be written, for `Setup.activity_fields`.
+    None, or none of them: the CRM does not tell.
     """
 
     create_contacts: bool | None = None
@@ -111,6 +113,7 @@ class Permissions:
     log_activities: bool | None = None
     lacking: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    activity_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,12 +41,13 @@ from integrations.providers.errors import (
     OutcomeUnknown,
     ProviderError,
     RecordGone,
+    Rejected,
     Transient,
 )
 from integrations.providers.salesforce_address import instance_host, org_address
-from integrations.providers.salesforce_errors import error_of, login_error, problem_of
-from integrations.providers.salesforce_login import login_arguments
-from integrations.providers.salesforce_permissions import permissions_of
+from integrations.providers.salesforce_errors import error_of, problem_of
+from integrations.providers.salesforce_login import login_arguments, login_error
+from integrations.providers.salesforce_permissions import permissions_of, queries_for
 from integrations.providers.salesforce_queries import PAGE
 from integrations.providers.salesforce_reading import Row
 from integrations.providers.salesforce_schema import fields_of
@@ -54,6 +55,7 @@ from integrations.providers.salesforce_session import Transport, never_sent, ope
 from integrations.providers.setup import Setup
 
 API_VERSION = "62.0"
+ORGANIZATION = "SELECT Id, Name, OrganizationType, IsSandbox, TimeZoneSidKey FROM Organization LIMIT 1"
 PAGE_HEADERS = {"Sforce-Query-Options": f"batchSize={PAGE}"}
 
 T = TypeVar("T")
@@ -77,21 +79,34 @@ class SalesforceProvider:
         return self._org.calls
 
     def permissions(self) -> Permissions:
-        """What the integration user may do, by describe of Contact and Task."""
-        contact = self._org.describe("Contact")
+        """What the integration user may do, by describe of Contact and Task, and what the options name, looked up.
+
+        In the end the day's calls are reported exactly.
+        """
+        contact, options = self._org.describe("Contact"), self._org.setup.options
         try:
             task = self._org.describe("Task")
         except ConfigError:
             task = {"createable": False, "fields": []}  # hidden from a user who need not log anything
-        return permissions_of(contact, task, self._org.setup.options)
+        asked = queries_for(options)
+        usable = {name: {row["Id"] for row in self._org.rows([query])} for name, query in asked.items()}
+        self._org.report_limits()
+        return permissions_of(contact, task, options, usable)
 
     def check(self) -> Account:
-        """The org's id and name."""
-        rows = self._org.query("SELECT Id, Name FROM Organization LIMIT 1")["records"]
+        """The org's id, name, edition and time zone."""
+        rows = self._org.query(ORGANIZATION)["records"]
         if not rows:
             raise AuthError("The integration user cannot see the Salesforce organisation.")
+        org = rows[0]
         return Account(
-            account_id=rows[0]["Id"], name=rows[0]["Name"] or "Salesforce", web_base=self._org.address.base
+            account_id=org["Id"],
+            name=org["Name"] or "Salesforce",
+            edition=", ".join(
+                filter(None, (org.get("OrganizationType"), org.get("IsSandbox") and "sandbox"))
+            ),
+            web_base=self._org.address.base,
+            time_zone=org.get("TimeZoneSidKey") or "",
         )
 
     def fields(self) -> list[ExternalField]:
@@ -207,6 +222,17 @@ class SalesforceOrg:
         if not isinstance(answer, list) or len(answer) != len(rows):
             raise self._unreadable(once)
         return answer
+
+    def report_limits(self) -> None:
+        """Have the day's calls reported as the limits resource tells them: the header of other answers is only about right.
+
+        A user who may not look at it works all the same.
+        """
+        with suppress(Rejected, RecordGone, ConfigError):
+            answer: Any = self.call(lambda org: org.restful("limits/"))
+            day = answer.get("DailyApiRequests") if isinstance(answer, Mapping) else None
+            if isinstance(day, Mapping) and {"Max", "Remaining"} <= set(day):
+                self.setup.report_quota({"used": day["Max"] - day["Remaining"], "total": day["Max"]})
 
     def server_time(self) -> datetime | None:
         """Salesforce's clock at the last answer."""

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from integrations.providers.errors import ConfigError, ProviderError
+from integrations.providers.salesforce_ids import is_id
 from integrations.providers.salesforce_schema import moment
 from integrations.providers.spellings import national_digits, spellings
 
@@ -26,7 +27,6 @@ LONGEST_QUERY = (
 MOST_IDS = 500
 ALWAYS = ("Id", "SystemModstamp", "IsDeleted", "MasterRecordId")
 _NAME = re.compile(r"[A-Za-z]\w{0,79}")
-_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,12 @@ def id_queries(ids: Iterable[str], fields: Sequence[str]) -> Iterator[str]:
         yield head + _in(wanted[start : start + size])
 
 
+def records_query(name: str, ids: Sequence[str]) -> str:
+    """Those of the ids that are records of the object; of users, the active ones."""
+    active = " AND IsActive = true" if name == "User" else ""
+    return f"SELECT Id FROM {name} WHERE Id IN {_in(ids)}{active}"  # noqa: S608 - text() quotes
+
+
 def phone_queries(
     numbers: Sequence[str], fields: Sequence[str], phone_fields: Sequence[str]
 ) -> Iterator[tuple[list[str], str]]:
@@ -149,11 +155,6 @@ def columns(fields: Sequence[str]) -> str:
 def text(value: str) -> str:
     """A SOQL string literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def is_id(value: str) -> bool:
-    """Whether `value` has the form of a Salesforce id."""
-    return _ID.fullmatch(value) is not None
 
 
 def _in(values: Iterable[str]) -> str:

@@ -12,10 +12,12 @@ from integrations.providers import salesforce_queries as soql
 from integrations.providers.base import Page, Record
 from integrations.providers.errors import NeedsAttention, ProviderError, RateLimited, Transient
 from integrations.providers.markers import holds_marker
+from integrations.providers.salesforce_ids import is_id
 from integrations.providers.salesforce_schema import record_of
 from integrations.providers.setup import Setup
 
 Row = Mapping[str, Any]
+_TOO_MUCH = ("QUERY_TIMEOUT", "REQUEST_RUNNING_TOO_LONG", "OPERATION_TOO_LARGE")
 
 
 class Org(Protocol):
@@ -57,7 +59,7 @@ class Org(Protocol):
 def changed_pages(org: Org, cursor: str, fields: Sequence[str], *, full: bool) -> Iterator[Page]:
     """Pages of 2,000 in the order of (SystemModstamp, Id); an incremental listing begins ten minutes early.
 
-    A query that takes Salesforce too long is asked again for half as many rows.
+    A query that takes Salesforce too long, or finds too much, is asked again for half as many rows.
     """
     position = soql.Position.start(cursor, full=full)
     total = _count(org) if position == soql.Position(full=True) else None
@@ -66,7 +68,7 @@ def changed_pages(org: Org, cursor: str, fields: Sequence[str], *, full: bool) -
         try:
             answer = org.query(soql.page_query(fields, position, size), deleted=True)
         except Transient as error:
-            if error.code != "QUERY_TIMEOUT" or size <= soql.SMALLEST_PAGE:
+            if error.code not in _TOO_MUCH or size <= soql.SMALLEST_PAGE:
                 raise
             size = max(soql.SMALLEST_PAGE, size // 2)
             continue
@@ -107,7 +109,7 @@ def task_of(org: Org, marker: str, contact_id: str) -> str | None:
     if key_field:
         rows = org.rows([soql.key_query(key_field, [marker])], deleted=True)
         return next((str(row["Id"]) for row in rows), None)
-    if not soql.is_id(contact_id):
+    if not is_id(contact_id):
         return None
     rows = org.rows([soql.task_query(marker, contact_id)], deleted=True)
     return next((str(row["Id"]) for row in rows if holds_marker(row["Subject"], marker)), None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC
+from datetime import UTC, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from integrations.providers.activity_owners import owner_of
 from integrations.providers.base import Activity, ActivityKind
@@ -23,11 +24,12 @@ _DIRECTIONS = {"inbound": "Inbound", "outbound": "Outbound"}
 
 
 def task_values(
-    activity: Activity, known: Collection[str] | None, options: Mapping[str, str]
+    activity: Activity, known: Collection[str] | None, options: Mapping[str, str], time_zone: str = ""
 ) -> dict[str, Any]:
     """The Task's fields. `known` may be written (None: all); what else there is to tell goes to the description.
 
-    `options` are the connection's: the status, the owner, and the Type, which is left to the org without one.
+    `options` are the connection's: the status, the owner, and the Type, which is left to the org without one. The date
+    has no zone in Salesforce: it is the day at which it was in the org's `time_zone`, UTC if that is not known.
     TaskSubtype is not among them: Salesforce takes it at creation only (`subtype_of`).
     """
     call = {name: value for name, value in _call_values(activity).items() if value is not None}
@@ -36,11 +38,12 @@ def task_values(
         for name, value in call.items()
         if known is not None and name not in known
     ]
+    day = activity.started.astimezone(_zone(time_zone)).date()
     values = {
         **dict(activity.extra),
         "Subject": with_marker(activity.title, activity.marker, SUBJECT_LIMIT),
-        "Status": options.get("task_status") or "Completed",
-        "ActivityDate": activity.started.astimezone(UTC).date().isoformat(),
+        "Status": status_of(options),
+        "ActivityDate": day.isoformat(),
         "Description": _description(activity.body, told),
         "WhoId": activity.contact_id,
     }
@@ -48,6 +51,11 @@ def task_values(
     type_name = options.get(f"task_type.{activity.kind}") or options.get("task_type", "")
     values |= {"Type": type_name} if type_name and (known is None or "Type" in known) else {}
     return values | {name: value for name, value in call.items() if known is None or name in known}
+
+
+def status_of(options: Mapping[str, str]) -> str:
+    """The status that logged tasks get."""
+    return options.get("task_status") or "Completed"
 
 
 def subtype_of(activity: Activity) -> str:
@@ -65,6 +73,13 @@ def _call_values(activity: Activity) -> dict[str, Any]:
         "CallDisposition": activity.disconnection_reason[:255] or None,
         "CallObject": activity.marker[:255],
     }
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
 
 
 def _description(body: str, told: list[str]) -> str:

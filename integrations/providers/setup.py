@@ -63,8 +63,9 @@ class Setup:
     "used" and "total" (calls of the day) and "burst" (calls in ten seconds). `count(kind)` is called for every request:
     "auth", "schema" or "" for the work itself.
     `options`: provider-specific settings of the connection. `phone_fields`: the CRM's phone fields in priority order.
-    `field_types`: types from the cached schema, which spare a provider that needs them a call. `web_base`: the answer of
-    `check()`, for links, and `time_zone` too, where the vendor's day ends at midnight. `pace(kind)` is called before each
+    `field_types`: types from the cached schema, which spare a provider that needs them a call, as do `activity_fields`, the
+    answer of `permissions()`. `web_base`: the answer of `check()`, for links, and `time_zone` too, for what the vendor keeps
+    by the account's own day. `pace(kind)` is called before each
     request ("search", "write", "read"): it waits until one may be sent, and raises RateLimited when the day's share for
     this work is used up.
     """
@@ -80,6 +81,7 @@ class Setup:
     pace: Callable[[str], None] = _no_wait
     count: Callable[[str], None] = _no_count
     field_types: Mapping[str, FieldType] = field(default_factory=dict)
+    activity_fields: tuple[str, ...] = ()
     web_base: str = ""
     time_zone: str = ""
     timeout: tuple[float, float] = (5.0, 30.0)

@@ -63,10 +63,12 @@ class Sessions:
         self._ends.clear()
 
     def check(self, request: Request) -> None:
-        """Raise INVALID_SESSION_ID unless the request carries a live session."""
+        """Raise INVALID_SESSION_ID unless the request carries a live session, in a header of the right kind."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme and scheme.lower() not in ("bearer", "oauth"):
+            raise ApiError("INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE", status=401)
         ends, secret = self._ends.get(token.strip(), (0.0, ""))
-        live = scheme.lower() in ("bearer", "oauth") and secret == self._settings["client_secret"]
+        live = secret == self._settings["client_secret"]
         if not (live and self._settings["user_active"]) or ends <= self._clock.now().timestamp():
             raise ApiError("INVALID_SESSION_ID", "Session expired or invalid", status=401)
 

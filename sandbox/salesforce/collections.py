@@ -19,6 +19,9 @@ ROLLED_BACK = (
 )
 
 
+OVERTAXED = "ContactTrigger: execution of BeforeUpdate\n\ncaused by: System.LimitException: Apex CPU time limit exceeded"
+
+
 class RolledBack(Exception):
     """An all-or-none call with a failed row."""
 
@@ -133,7 +136,8 @@ class Collections:
         return id18
 
     def _answer(self, items: Iterable[Any], act: Callable[[Any], Result], all_or_none: bool) -> Response:
-        results: list[Result] = []
+        items, results = list(items), list[Result]()
+        act = self._strained(len(items), act)
         try:
             with self._records.store.savepoint():
                 results.extend(self._attempt(item, act) for item in items)
@@ -143,6 +147,17 @@ class Collections:
             rolled_back = ApiError("ALL_OR_NONE_OPERATION_ROLLED_BACK", ROLLED_BACK, fields=[])
             results = [_failure(rolled_back) if result["success"] else result for result in results]
         return Response.of(200, results)
+
+    def _strained(self, rows: int, act: Callable[[Any], Result]) -> Callable[[Any], Result]:
+        """An automation that is not made for many rows at once breaks off for each of them."""
+        most = self._settings["automation_rows"]
+        if not most or rows <= most:
+            return act
+
+        def broken(_item: Any) -> Result:
+            raise ApiError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", OVERTAXED, fields=[])
+
+        return broken
 
     def _attempt(self, item: Any, act: Callable[[Any], Result]) -> Result:
         try:

@@ -16,14 +16,16 @@ from sandbox.wire import Request, Response
 Answer = Callable[[Request], Response]
 _REFERENCE = re.compile(r"@\{(\w+)((?:\.\w+|\[\d+\])*)\}")
 METHODS = ("GET", "POST", "PATCH", "DELETE")
+MOST_HEAVY = 5
+_HEAVY = re.compile(r"/(query|queryAll|composite/sobjects)(?![\w])", re.IGNORECASE)
 
 
 class Halted(Exception):
     """A subrequest of an all-or-none composite failed."""
 
 
-def composite(request: Request, store: Store, answer: Answer) -> Response:
-    """Answer POST composite; `answer` answers one call."""
+def composite(request: Request, base: str, store: Store, answer: Answer) -> Response:
+    """Answer POST composite below `base`; `answer` answers one call."""
     body = object_body(request)
     calls = body.get("compositeRequest")
     if not isinstance(calls, list) or not calls or not all(isinstance(call, dict) for call in calls):
@@ -32,7 +34,7 @@ def composite(request: Request, store: Store, answer: Answer) -> Response:
         )
     if len(calls) > 25:
         raise ApiError("LIMIT_EXCEEDED", "The number of requests in a composite can not exceed 25.")
-    _check_calls(calls)
+    _check_calls(calls, base)
     all_or_none, results = body.get("allOrNone") is True, list[dict[str, Any]]()
     try:
         with store.savepoint():
@@ -45,7 +47,7 @@ def composite(request: Request, store: Store, answer: Answer) -> Response:
     return Response.of(200, {"compositeResponse": results})
 
 
-def _check_calls(calls: list[dict[str, Any]]) -> None:
+def _check_calls(calls: list[dict[str, Any]], base: str) -> None:
     names = [call.get("referenceId") for call in calls]
     for call in calls:
         name = call.get("referenceId")
@@ -53,6 +55,18 @@ def _check_calls(calls: list[dict[str, Any]]) -> None:
             raise ApiError("INVALID_INPUT", f"Invalid or duplicate reference ID: {name}")
         if call.get("method") not in METHODS or not isinstance(call.get("url"), str):
             raise ApiError("INVALID_INPUT", "Each request needs a method and a url.")
+        if not call["url"].startswith(f"{base}/"):
+            raise ApiError(
+                "INVALID_INPUT", f"Each url must start with {base}/, the version of the composite."
+            )
+        if re.match(r"/composite(?!/sobjects)", call["url"].removeprefix(base)):
+            raise ApiError("INVALID_INPUT", "A composite request cannot hold another one.")
+    heavy = [call for call in calls if _HEAVY.match(call["url"].removeprefix(base))]
+    if len(heavy) > MOST_HEAVY:
+        words = (
+            f"At most {MOST_HEAVY} requests of a composite may be queries or collections, not {len(heavy)}."
+        )
+        raise ApiError("LIMIT_EXCEEDED", words)
 
 
 def _result(
@@ -65,7 +79,14 @@ def _result(
         status = response.status
     except ApiError as error:
         body, status = error.document(), error.status
-    return {"body": body, "httpHeaders": {}, "httpStatusCode": status, "referenceId": call["referenceId"]}
+    made = body.get("id") if status == 201 and isinstance(body, dict) else None
+    headers = {"Location": f"{call['url'].rstrip('/')}/{made}"} if made else {}
+    return {
+        "body": body,
+        "httpHeaders": headers,
+        "httpStatusCode": status,
+        "referenceId": call["referenceId"],
+    }
 
 
 def _subrequest(call: dict[str, Any], request: Request, known: dict[str, Any]) -> Request:

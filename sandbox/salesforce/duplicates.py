@@ -1,4 +1,7 @@
-"""The org's duplicate rule for contacts: off, one that only alerts, or one that blocks."""
+"""The org's duplicate rules for contacts: off, ones that only alert, or ones that block.
+
+As in a new org there are two: one compares with contacts, the other with leads.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,26 @@ MESSAGES = {
     "alert": "You're creating a duplicate record. We recommend you use an existing record instead.",
     "block": "Use one of these records?",
 }
+RULES = {
+    "Contact": ("Standard_Contact_Duplicate_Rule", "Standard_Contact_Match_Rule_v1_1"),
+    "Lead": ("Standard_Rule_for_Contacts_with_Duplicate_Leads", "Standard_Lead_Match_Rule_v1_0"),
+}
 
 
 def refuse_duplicate(store: Store, row: Row, rule: str, *, allow_save: bool) -> None:
-    """Raise DUPLICATES_DETECTED when a live contact matches and the rule forbids it.
+    """Raise DUPLICATES_DETECTED when a live contact or lead matches and the rule forbids it.
 
     `rule` is "off", "alert" or "block"; `allow_save` (the duplicate rule header) passes alerts, never blocks.
     """
     if rule == "off" or (rule == "alert" and allow_save):
         return
-    matches = [
-        other for other in store.tables["Contact"].values() if not other["IsDeleted"] and _same(row, other)
-    ]
-    if matches:
-        result = _result(matches, rule)
-        raise ApiError("DUPLICATES_DETECTED", MESSAGES[rule], fields=None, duplicates=result)
+    for kind in RULES:
+        matches = [
+            other for other in store.tables[kind].values() if not other["IsDeleted"] and _same(row, other)
+        ]
+        if matches:
+            result = _result(kind, matches, rule)
+            raise ApiError("DUPLICATES_DETECTED", MESSAGES[rule], fields=None, duplicates=result)
 
 
 def _same(one: Row, other: Row) -> bool:
@@ -40,7 +48,7 @@ def _digits(row: Row) -> str:
     return digits[-10:] if len(digits) >= 10 else ""
 
 
-def _result(matches: list[Row], rule: str) -> dict[str, Any]:
+def _result(kind: str, matches: list[Row], rule: str) -> dict[str, Any]:
     records = [
         {
             "additionalInformation": [],
@@ -48,8 +56,8 @@ def _result(matches: list[Row], rule: str) -> dict[str, Any]:
             "matchConfidence": 100.0,
             "record": {
                 "attributes": {
-                    "type": "Contact",
-                    "url": f"/services/data/v62.0/sobjects/Contact/{row['Id']}",
+                    "type": kind,
+                    "url": f"/services/data/v62.0/sobjects/{kind}/{row['Id']}",
                 },
                 "Id": row["Id"],
             },
@@ -57,17 +65,17 @@ def _result(matches: list[Row], rule: str) -> dict[str, Any]:
         for row in matches[:100]
     ]
     match = {
-        "entityType": "Contact",
+        "entityType": kind,
         "errors": [],
         "matchEngine": "FuzzyMatchEngine",
         "matchRecords": records,
-        "rule": "Standard_Contact_Match_Rule_v1_1",
+        "rule": RULES[kind][1],
         "size": len(records),
         "success": True,
     }
     return {
         "allowSave": rule == "alert",
-        "duplicateRule": "Standard_Contact_Duplicate_Rule",
+        "duplicateRule": RULES[kind][0],
         "duplicateRuleEntityType": "Contact",
         "errorMessage": MESSAGES[rule],
         "matchResults": [match],

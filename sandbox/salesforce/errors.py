@@ -59,10 +59,10 @@ def not_found(message: str = "The requested resource does not exist") -> ApiErro
     return ApiError("NOT_FOUND", message, status=404)
 
 
-def not_writable(name: str) -> ApiError:
-    """The field exists, but this caller may not write it (or not in this operation)."""
-    message = f"Unable to create/update fields: {name}. {READ_WRITE_HINT}"
-    return ApiError("INVALID_FIELD_FOR_INSERT_UPDATE", message, fields=[name])
+def not_writable(*names: str) -> ApiError:
+    """The fields exist, but this caller may not write them (or not in this operation)."""
+    message = f"Unable to create/update fields: {', '.join(names)}. {READ_WRITE_HINT}"
+    return ApiError("INVALID_FIELD_FOR_INSERT_UPDATE", message, fields=list(names))
 
 
 def entity_is_deleted(status: int = 404) -> ApiError:

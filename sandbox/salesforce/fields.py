@@ -66,7 +66,7 @@ SOAP = {
     "datetime": "xsd:dateTime",
     "address": "urn:address",
 }
-TEXTS = frozenset({"string", "textarea", "phone", "email", "url", "picklist", "combobox"})
+TEXTS = frozenset({"string", "textarea", "phone", "email", "url", "picklist", "multipicklist", "combobox"})
 NUMBERS = frozenset({"double", "currency", "percent", "int"})
 
 
@@ -87,6 +87,7 @@ class Field:
     compound: str | None = None
     extra: str | None = None
     values: tuple[str, ...] = ()
+    inactive: tuple[str, ...] = ()
     default: str | bool | None = None
     formula: str | None = None
 
@@ -129,13 +130,16 @@ class Field:
             "extraTypeInfo": self.extra,
             "defaultValue": False if self.type == "boolean" else self.default,
             "calculatedFormula": self.formula,
-            "picklistValues": [self._choice(value) for value in self.values],
+            "picklistValues": [
+                *(self._choice(value) for value in self.values),
+                *(self._choice(value, active=False) for value in self.inactive),
+            ],
         }
         return dict(sorted(entry.items()))
 
-    def _choice(self, value: str) -> dict[str, Any]:
+    def _choice(self, value: str, *, active: bool = True) -> dict[str, Any]:
         return {
-            "active": True,
+            "active": active,
             "defaultValue": value == self.default,
             "label": value,
             "validFor": None,
@@ -163,6 +167,7 @@ def _read_line(line: str) -> Field:
         compound=options_read.get("in"),
         extra=options_read.get("extra"),
         values=tuple(value for value in options_read.get("values", "").split("; ") if value),
+        inactive=tuple(value for value in options_read.get("inactive", "").split("; ") if value),
         default=options_read.get("default"),
         formula=options_read.get("formula"),
         **_sizes(type_, size),

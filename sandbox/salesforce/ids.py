@@ -13,6 +13,7 @@ PREFIXES = {
     "User": "005",
     "Organization": "00D",
     "Lead": "00Q",
+    "RecordType": "012",
     "Task": "00T",
     "TaskStatus": "01J",
 }

@@ -82,6 +82,7 @@ JigsawContactId | Jigsaw Contact ID | string 20 | AFGNS | as=JigsawContact
 CleanStatus | Clean Status | picklist 40 | ACFGNPRSU \
     | values=Matched; Different; Acknowledged; NotFound; Inactive; Pending; SelectMatch; Skipped
 IndividualId | Individual ID | reference | ACFGNSUs | to=Individual | as=Individual
+RecordTypeId | Record Type ID | reference | ACFGNSU | to=RecordType | as=RecordType
 Plan__c | Plan | picklist 255 | ACFGNPRSUx | values=Free; Starter; Pro; Enterprise
 Lifetime_Value__c | Lifetime Value | currency 18,2 | ACFNPSUx
 Renewal_Date__c | Renewal Date | date | ACFGNPSUx
@@ -92,6 +93,9 @@ Interests__c | Interests | string 255 | ACFGNPSUx
 Score__c | Score | double 18,2 | AFNPSx= \
     | formula=IF(VIP__c, 50, 0) + MIN(50, BLANKVALUE(Lifetime_Value__c, 0) / 1000)
 Nickname__c | Nickname | string 40 | ACFGNPSUx
+Tier__c | Tier | picklist 255 | ACFGNPRSUx | values=Bronze; Silver; Gold | inactive=Platinum
+Topics__c | Topics | multipicklist 4099 | ACFNPRUx | values=Sailing; Chess; Gardening
+Customer_Number__c | Customer Number | string 40 | ACFGLNPSUXux
 """
 TASK = f"""
 Id | Activity ID | id | ADFGLS
@@ -185,6 +189,8 @@ OrganizationType | Edition | picklist 40 | AFGNRS \
     | values=Developer Edition; Enterprise Edition; Unlimited Edition
 InstanceName | Instance Name | string 5 | AFGNS
 IsSandbox | Is Sandbox | boolean | DFGS
+TimeZoneSidKey | Time Zone | picklist 40 | AFGRS \
+    | values=America/Los_Angeles; America/New_York; Europe/Berlin; Asia/Tokyo | default=America/Los_Angeles
 {_STAMPS.strip()}
 """
 TASK_STATUS = f"""
@@ -196,11 +202,20 @@ IsDefault | Is Default | boolean | DFGS
 IsClosed | Is Closed | boolean | DFGS
 {_STAMPS.strip()}
 """
+RECORD_TYPE = f"""
+Id | Record Type ID | id | ADFGLS
+Name | Name | string 80 | AFGSn
+DeveloperName | Record Type Name | string 80 | AFGS
+SobjectType | SObject Type Name | picklist 40 | AFGRS | values=Account; Contact; Lead; Task
+IsActive | Active | boolean | DFGS
+{_STAMPS.strip()}
+"""
 OBJECTS = {
     "Account": ACCOUNT,
     "Contact": CONTACT,
     "Lead": LEAD,
     "Organization": ORGANIZATION,
+    "RecordType": RECORD_TYPE,
     "Task": TASK,
     "TaskStatus": TASK_STATUS,
     "User": USER,

@@ -12,12 +12,14 @@ from sandbox.salesforce.duplicates import refuse_duplicate
 from sandbox.salesforce.errors import ApiError, entity_is_deleted
 from sandbox.salesforce.ids import canonical, record_id, sobject_of
 from sandbox.salesforce.objects import FIELDS
+from sandbox.salesforce.record_types import DEFAULT, check_record_type
 from sandbox.salesforce.schema import WRITABLE, Schema
 from sandbox.salesforce.store import Row, Store, Taken, blank_row
 from sandbox.salesforce.validation import validated, validation_rules
 
 INTEGRATION_USER = record_id("User", 1)
 SALES_USER = record_id("User", 2)
+FORMER_USER = record_id("User", 3)
 CLOSED = frozenset({"Completed"})
 ARCHIVE_AFTER = timedelta(days=365)
 
@@ -42,6 +44,7 @@ class Records:
         self._check_references(sobject, values)
         now = self.stamp()
         row = blank_row(sobject) | {"Id": "", "OwnerId": user, "CreatedDate": now, "CreatedById": user}
+        row |= {"RecordTypeId": DEFAULT} if sobject == "Contact" else {}
         row |= {name: value for name, value in values.items() if value is not None}
         if sobject == "Contact":
             refuse_duplicate(self.store, row, self._settings["duplicate_rule"], allow_save=save_duplicates)
@@ -177,11 +180,16 @@ class Records:
             field = FIELDS[sobject][name.lower()]
             if field.type != "reference" or value is None:
                 continue
+            if name == "RecordTypeId":
+                check_record_type(value)
             target = self.store.get(sobject_of(value) or "", value) if canonical(value) else None
             if target is None:
                 raise ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", fields=[])
             if target["IsDeleted"]:
                 raise entity_is_deleted(400)
+            if name == "OwnerId" and not target["IsActive"]:
+                message = f"operation performed with inactive user [{value}] as owner of {sobject.lower()}"
+                raise ApiError("INACTIVE_OWNER_OR_USER", message, fields=[])
 
     def _lock(self, id18: str | None, user: str) -> None:
         """The row to write, or the contact of a new task, is held by another process as often as the org is told."""

@@ -25,7 +25,7 @@ class Rows:
 
     def create(self, sobject: str, request: Request) -> Response:
         """POST sobjects/X."""
-        body = object_body(request)
+        body = object_body(request, sobject)
         _refuse_keys(body, "Id")
         return created(self._records.insert(sobject, body, save_duplicates=may_save_duplicates(request)))
 
@@ -37,7 +37,7 @@ class Rows:
         """PATCH sobjects/X/ID."""
         if canonical(id_text) is None:
             raise malformed_id(sobject, id_text)
-        row, body = self._found(sobject, id_text), object_body(request)
+        row, body = self._found(sobject, id_text), object_body(request, sobject)
         _refuse_keys(body, "Id")
         self._records.update(sobject, row["Id"], body)
         return Response(204)
@@ -61,7 +61,7 @@ class Rows:
 
     def upsert(self, sobject: str, field_name: str, value: str, request: Request, base: str) -> Response:
         """PATCH sobjects/X/ExtField/value: 201 created, 200 updated, 300 when several match."""
-        field, body = self.external_field(sobject, field_name), object_body(request)
+        field, body = self.external_field(sobject, field_name), object_body(request, sobject)
         _refuse_keys(body, "Id", field.name)
         ids = self._records.store.holders(sobject, field, value.strip())
         if len(ids) > 1:
@@ -73,6 +73,16 @@ class Rows:
             return created(id18, created=True)
         self._records.update(sobject, ids[0], body)
         return created(ids[0], created=False)
+
+    def delete_by(self, sobject: str, field_name: str, value: str, base: str) -> Response:
+        """DELETE sobjects/X/ExtField/value; 300 with the addresses when several match."""
+        ids = self._records.store.holders(sobject, self.external_field(sobject, field_name), value)
+        if not ids:
+            raise not_found()
+        if len(ids) > 1:
+            return Response.of(300, [f"{base}/sobjects/{sobject}/{id18}" for id18 in ids])
+        self._records.delete(sobject, ids[0])
+        return Response(204)
 
     def external_field(self, sobject: str, name: str) -> Field:
         """The field of an upsert, which must be an external id or an id look-up."""
@@ -142,13 +152,17 @@ def json_body(request: Request) -> Any:
         raise ApiError("JSON_PARSER_ERROR", message) from error
 
 
-def object_body(request: Request) -> dict[str, Any]:
-    """The JSON body, which must be an object."""
+def object_body(request: Request, sobject: str = "") -> dict[str, Any]:
+    """The JSON body, which must be an object; one that says of which type must say `sobject`."""
     body = json_body(request)
     if not isinstance(body, dict):
         raise ApiError(
             "JSON_PARSER_ERROR", "The HTTP entity body is required to be a JSON object at [line:1, column:1]"
         )
+    attributes = body.get("attributes")
+    said = attributes.get("type") if isinstance(attributes, dict) else None
+    if sobject and said is not None and str(said).lower() != sobject.lower():
+        raise ApiError("INVALID_TYPE", f"The record is of type {said}, not {sobject}.")
     return body
 
 

@@ -8,6 +8,7 @@ from sandbox.salesforce.errors import NAMES_HINT, not_found
 from sandbox.salesforce.fields import Field
 from sandbox.salesforce.ids import PREFIXES
 from sandbox.salesforce.objects import FIELDS, OBJECTS
+from sandbox.salesforce.record_types import record_type_infos
 
 LABELS = {"Organization": "Organization", "TaskStatus": "Task Status Value", "User": "User"}
 WRITABLE = frozenset({"Account", "Contact", "Lead", "Task"})
@@ -90,7 +91,7 @@ def described(sobject: str, fields: dict[str, Field], base: str) -> dict[str, An
         "lookupLayoutable": None,
         "namedLayoutInfos": [],
         "networkScopeFieldName": None,
-        "recordTypeInfos": [_master_record_type(summary["urls"]["describe"])],
+        "recordTypeInfos": record_type_infos(sobject, summary["urls"]["describe"]),
         "searchLayoutable": True,
         "sobjectDescribeOption": "FULL",
         "supportedScopes": [{"label": f"All {summary['labelPlural'].lower()}", "name": "everything"}],
@@ -137,18 +138,4 @@ def summarised(sobject: str, base: str) -> dict[str, Any]:
             "layouts": f"{url}/describe/layouts",
             "sobject": url,
         },
-    }
-
-
-def _master_record_type(describe_url: str) -> dict[str, Any]:
-    layout = f"{describe_url}/layouts/012000000000000AAA"
-    return {
-        "active": True,
-        "available": True,
-        "defaultRecordTypeMapping": True,
-        "developerName": "Master",
-        "master": True,
-        "name": "Master",
-        "recordTypeId": "012000000000000AAA",
-        "urls": {"layout": layout},
     }

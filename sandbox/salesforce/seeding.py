@@ -8,7 +8,8 @@ from sandbox.clock import Clock
 from sandbox.salesforce import moments
 from sandbox.salesforce.auth import USERNAME
 from sandbox.salesforce.ids import record_id
-from sandbox.salesforce.records import INTEGRATION_USER, SALES_USER, Records
+from sandbox.salesforce.record_types import DEFAULT, RECORD_TYPES
+from sandbox.salesforce.records import FORMER_USER, INTEGRATION_USER, SALES_USER, Records
 from sandbox.salesforce.store import blank_row
 from sandbox.seed import Person
 
@@ -37,13 +38,14 @@ def seed(records: Records, people: list[Person], clock: Clock) -> None:
     for id18, first, last, username in (
         (INTEGRATION_USER, "Integration", "User", USERNAME),
         (SALES_USER, "Sam", "Seller", "sam@sandbox.example.com"),
+        (FORMER_USER, "Fay", "Former", "fay@sandbox.example.com"),
     ):
         user = {
             "FirstName": first,
             "LastName": last,
             "Username": username,
             "Email": username,
-            "IsActive": True,
+            "IsActive": id18 != FORMER_USER,
             "UserType": "Standard",
         }
         _add(records, "User", {"Id": id18, **user, **stamps})
@@ -56,6 +58,9 @@ def seed(records: Records, people: list[Person], clock: Clock) -> None:
             "IsClosed": status == "Completed",
         }
         _add(records, "TaskStatus", {"Id": record_id("TaskStatus", order + 1), **label, **stamps})
+    for id18, name in RECORD_TYPES.items():
+        kind = {"Name": name, "DeveloperName": name, "SobjectType": "Contact", "IsActive": True}
+        _add(records, "RecordType", {"Id": id18, **kind, **stamps})
     _add(records, "Account", {"Id": ACCOUNT, "Name": "Acme", "OwnerId": SALES_USER, **stamps})
     now = moments.written(clock.now())
     for person in people:
@@ -73,6 +78,7 @@ def _add_contact(records: Records, person: Person, now: str) -> None:
         "Id": records.store.new_id("Contact"),
         "AccountId": ACCOUNT,
         "OwnerId": SALES_USER,
+        "RecordTypeId": DEFAULT,
         "FirstName": person.first_name,
         "LastName": person.last_name,
         "Phone": (person.phone or "").strip() or None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote
@@ -46,6 +47,7 @@ class Salesforce(Desk):
     call_center, activity_key_field: whether Task has the call fields, and Conversation_Key__c
     activity_bumps_contact: whether a closed task moves its contact's stamp
     collections_refuse_whole_request: whether one unknown field or wrong JSON type fails a whole collection
+    automation_rows: how many rows of one collection the org's automations cope with; 0: any number
     jwt_public_key: PEM of the key that signs JWT assertions; empty: the signature is not checked
     """
 
@@ -70,6 +72,7 @@ class Salesforce(Desk):
             "activity_key_field": True,
             "activity_bumps_contact": False,
             "collections_refuse_whole_request": False,
+            "automation_rows": 0,
             "jwt_public_key": "",
         }
         self._clock = clock
@@ -140,6 +143,8 @@ class Salesforce(Desk):
         if self.settings["daily_used"] >= self.settings["daily_limit"]:
             raise ApiError("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
         self.settings["daily_used"] += 1
+        if request.method == "POST" and (meant := request.param("_HTTP_METHOD")):
+            request = replace(request, method=meant.upper())  # for clients that cannot send PATCH
         return self._resource(request)
 
     def _resource(self, request: Request) -> Response:
@@ -163,7 +168,7 @@ class Salesforce(Desk):
             case ["limits"]:
                 return _only("GET", request, lambda: Response.of(200, self._limits()))
             case ["composite"]:
-                return _only("POST", request, lambda: composite(request, self._store, self._resource))
+                return self._composite(request, base)
             case ["composite", "sobjects", *rest]:
                 return self._collection(request, base, rest)
             case ["sobjects", *rest]:
@@ -177,6 +182,13 @@ class Salesforce(Desk):
                     },
                 )
         raise not_found()
+
+    def _composite(self, request: Request, base: str) -> Response:
+        if request.method == "GET":
+            return Response.of(200, {"sobjects": f"{base}/composite/sobjects"})
+        if request.method != "POST":
+            raise _not_allowed(request.method, "GET,POST")
+        return composite(request, base, self._store, self._resource)
 
     def _query(self, request: Request, base: str, parts: list[str]) -> dict[str, Any]:
         options = request.headers.get("sforce-query-options")
@@ -206,13 +218,21 @@ class Salesforce(Desk):
                 return Response.of(200, changed_between(self._records, sobject, kind, request))
             case _, [one]:
                 return self._row(request, base, sobject, one)
-            case "GET", [field, value]:
-                return self._rows.read_by(sobject, field, value, request, base)
-            case "PATCH", [field, value]:
-                return self._rows.upsert(sobject, field, value, request, base)
-            case _, [] | [_, _]:
-                raise _not_allowed(method, "GET,POST" if len(parts) == 1 else "GET,PATCH")
+            case _, [field, value]:
+                return self._keyed(request, base, sobject, field, value)
+            case _, []:
+                raise _not_allowed(method, "GET,POST")
         raise not_found()
+
+    def _keyed(self, request: Request, base: str, sobject: str, field: str, value: str) -> Response:
+        match request.method:
+            case "GET":
+                return self._rows.read_by(sobject, field, value, request, base)
+            case "PATCH":
+                return self._rows.upsert(sobject, field, value, request, base)
+            case "DELETE":
+                return self._rows.delete_by(sobject, field, value, base)
+        raise _not_allowed(request.method, "GET,PATCH,DELETE")
 
     def _row(self, request: Request, base: str, sobject: str, id_text: str) -> Response:
         match request.method:

@@ -31,19 +31,20 @@ def validated(schema: Schema, sobject: str, body: Mapping[str, Any], *, creating
 
     `body` may carry `attributes`, which is skipped; ids of other records are checked for form only.
     """
-    given: list[tuple[Field, Any]] = []
+    given: dict[str, tuple[Field, Any]] = {}
     for name, value in body.items():
         if name == "attributes":
             continue
         field = schema.field(sobject, name)
         if field is None:
             raise ApiError("INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject}")
-        given.append((field, _typed(field, value)))
-    for field, _ in given:
-        if not field.may("C" if creating else "U"):
-            raise not_writable(field.name)
-    _require(schema, sobject, {field.name: value for field, value in given}, creating=creating)
-    return {field.name: _checked(field, value) for field, value in given}
+        if field.name in given:
+            raise ApiError("JSON_PARSER_ERROR", f"Duplicate field '{name}' at [line:1, column:1]")
+        given[field.name] = (field, _typed(field, value))
+    if unwritable := [name for name, (field, _) in given.items() if not field.may("C" if creating else "U")]:
+        raise not_writable(*unwritable)
+    _require(schema, sobject, {name: value for name, (_, value) in given.items()}, creating=creating)
+    return {name: _checked(field, value) for name, (field, value) in given.items()}
 
 
 def validation_rules(sobject: str, row: Mapping[str, Any], rules: Mapping[str, str]) -> None:
@@ -150,8 +151,9 @@ def _number(field: Field, value: float) -> float:
 
 
 def _check_text(field: Field, value: str) -> None:
-    if field.may("R") and value not in field.values:
-        message = f"{field.label}: bad value for restricted picklist field: {value}"
+    chosen = value.split(";") if field.type == "multipicklist" else [value]
+    if field.may("R") and (bad := [one for one in chosen if one not in field.values]):
+        message = f"{field.label}: bad value for restricted picklist field: {bad[0]}"
         raise ApiError("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", message, fields=[field.name])
     if len(value) > field.length:
         shown = value if len(value) <= 255 else value[:255] + "..."

@@ -82,6 +82,7 @@ ELSEWHERE = {
     "tasks_archived": "tests/integrations/providers/test_salesforce_limits.py",
     "no_call_center": "tests/integrations/providers/test_salesforce.py",
     "strict_collections": "tests/integrations/providers/test_salesforce.py",
+    "overtaxed": "tests/integrations/providers/test_salesforce_limits.py",
     "no_custom_channel": "tests/integrations/providers/test_hubspot.py",
     "required_properties": "tests/sandbox/test_hubspot_records.py",
     "whole_batches": "tests/integrations/providers/test_hubspot_batches.py",

@@ -327,7 +327,7 @@ def test_every_fault_has_a_name_of_its_own_and_words_and_every_rule_can_be_carri
     # What is shown above in the vendor's words, and what has a test of its own.
     shown = {(crm, fault) for crm, fault, *_ in TOLD}
     own = {"slow", "clock_skew", "search_lag", "background_bump", "merge", "archive", "sessions_end", "property_added",
-           "tasks_archived", "duplicate_rule", "strict_collections", "limits_enforced",
+           "tasks_archived", "duplicate_rule", "strict_collections", "limits_enforced", "overtaxed",
            "no_call_center", "whole_batches", "untraced_results", "silent_updates"}  # fmt: skip
     assert {(one.system, one.name) for one in CATALOGUE if one.name not in own} == shown
 

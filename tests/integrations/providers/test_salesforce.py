@@ -7,11 +7,19 @@ from typing import Any
 import pytest
 
 from integrations.providers.base import Activity, ActivityKind, Creation, Update
-from integrations.providers.errors import AuthError, ConfigError, OutcomeUnknown, RateLimited, Transient
+from integrations.providers.errors import (
+    AuthError,
+    ConfigError,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    Transient,
+)
 from integrations.providers.setup import MemoryTokens
 from tests.integrations.providers.crms import SalesforceBench
 
 STARTED = datetime(2026, 5, 14, 23, 30, tzinfo=UTC)
+PARTNER = "0125g0000000002AAA"
 
 
 def call(contact_id: str, marker: str = "call_1", **changes: Any) -> Activity:
@@ -253,10 +261,81 @@ def test_a_duplicate_rule_links_to_the_one_match(salesforce: SalesforceBench) ->
     assert saved.created
 
 
+def test_a_unique_field_links_to_its_record_by_the_id_that_queries_give(salesforce: SalesforceBench) -> None:
+    known = salesforce.add(last="Lovelace")
+    salesforce.control.edit_contact("salesforce", known, {"Customer_Number__c": "C-1"})
+    [linked] = salesforce.provider().create([Creation("k1", {"LastName": "L.", "Customer_Number__c": "c-1"})])
+    assert (linked.external_id, linked.created) == (known, False)
+
+
+def test_a_duplicate_rule_that_finds_a_lead_links_to_nothing(
+    salesforce: SalesforceBench, sandbox: Any
+) -> None:
+    lead = {"LastName": "Lovelace", "Company": "Analytical", "Email": "ada@example.com"}
+    sandbox.world.salesforce._records.insert("Lead", lead)
+    salesforce.control.switch_on("salesforce", "duplicate_rule", mode="alert")
+    values = {"LastName": "Lovelace", "Email": "ada@example.com"}
+    [refused] = salesforce.provider().create([Creation("k1", values)])
+    assert isinstance(refused.error, Rejected)
+    assert "no contact" in refused.error.message
+
+
+def test_a_task_whose_key_somebody_else_was_faster_with_is_logged(salesforce: SalesforceBench) -> None:
+    one = salesforce.add(last="Lovelace")
+    task_id = "00T5g00000000G9"
+    words = f"duplicate value found: Conversation_Key__c duplicates value on record with id: {task_id}"
+    row = {"success": False, "errors": [{"statusCode": "DUPLICATE_VALUE", "message": words, "fields": []}]}
+    salesforce.control.add_fault(
+        action="status", status=200, content=[row], system="salesforce", path="composite/sobjects/Task"
+    )
+    [outcome] = salesforce.provider(activity_key_field="Conversation_Key__c").log_activities([call(one)])
+    assert outcome.external_id == "00T5g00000000G9EAI"
+
+
 def test_created_contacts_carry_the_connections_defaults(salesforce: SalesforceBench) -> None:
-    provider = salesforce.provider(**{"default.LeadSource": "Web"})
+    seeded = salesforce.control.contacts("salesforce")[0]["fields"]
+    defaults = {
+        "LeadSource": "Web",
+        **{name: seeded[name] for name in ("AccountId", "OwnerId", "RecordTypeId")},
+    }
+    provider = salesforce.provider(**{f"default.{name}": value for name, value in defaults.items()})
     [outcome] = provider.create([Creation("k1", {"LastName": "Hopper"})])
-    assert salesforce.control.contact("salesforce", str(outcome.external_id))["fields"]["LeadSource"] == "Web"
+    made = salesforce.control.contact("salesforce", str(outcome.external_id))["fields"]
+    assert {name: made[name] for name in defaults} == defaults
+    [refused] = salesforce.provider(**{"default.RecordTypeId": PARTNER}).create(
+        [Creation("k2", {"LastName": "Hopper"})]
+    )
+    assert isinstance(refused.error, Rejected)
+    assert refused.error.field == "RecordTypeId"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("", "2026-05-14"),
+        ("Asia/Tokyo", "2026-05-15"),
+        ("America/Los_Angeles", "2026-05-14"),
+        ("Odd", "2026-05-14"),
+    ],
+)
+def test_a_task_has_the_day_that_the_org_had(salesforce: SalesforceBench, zone: str, day: str) -> None:
+    one = salesforce.add(last="Lovelace")
+    salesforce.made(replace(salesforce.setup, time_zone=zone)).log_activities([call(one)])
+    assert task(salesforce, one)["ActivityDate"] == day
+
+
+def test_what_a_task_lacks_is_known_from_the_pre_flight_and_costs_no_call(
+    salesforce: SalesforceBench,
+) -> None:
+    salesforce.control.change_settings("salesforce", call_center=False)
+    known = salesforce.provider().permissions().activity_fields
+    one, before = salesforce.add(last="Lovelace"), salesforce.control.last_request()
+    provider = salesforce.made(replace(salesforce.setup, activity_fields=known))
+    assert provider.log_activities([call(one)])[0].ok
+    assert len(salesforce.control.requests(since=before, path="/data/")) == 1
+    assert "Call type: Inbound" in task(salesforce, one)["Description"]
+    salesforce.control.change_settings("salesforce", hidden_fields=["Task.TaskSubtype"])
+    assert provider.log_activities([call(one, "call_2")])[0].ok
 
 
 def test_a_merge_is_marked_on_the_loser(salesforce: SalesforceBench) -> None:

@@ -8,8 +8,8 @@ from urllib.parse import quote_plus
 import pytest
 
 from contacts.values import FieldType
-from integrations.providers.base import Activity, ActivityKind, Creation
-from integrations.providers.errors import ConfigError, Transient
+from integrations.providers.base import Activity, ActivityKind, Creation, Update
+from integrations.providers.errors import ConfigError, OutcomeUnknown, Rejected, Transient
 from integrations.providers.salesforce_queries import LONGEST_QUERY, Position, page_query, phone_queries
 from tests.integrations.providers.crms import SalesforceBench
 
@@ -108,6 +108,48 @@ def test_the_owner_of_a_task_goes_by_our_own_number(salesforce: SalesforceBench)
     provider = salesforce.provider(**{"activity_owner.+12125550100": owner})
     assert provider.log_activities([talk(one)])[0].ok
     assert salesforce.activities(one)[0]["fields"]["OwnerId"] == owner
+
+
+@pytest.mark.parametrize("most", [1, 7])
+def test_what_the_orgs_automations_cannot_cope_with_is_sent_in_smaller_parts(
+    salesforce: SalesforceBench, most: int
+) -> None:
+    ids = [salesforce.add(last=f"Hopper{place}") for place in range(20)]
+    salesforce.control.switch_on("salesforce", "overtaxed", rows=most)
+    before, provider = salesforce.contacts(), salesforce.provider()
+    changed = provider.update([Update(one, {"FirstName": f"Grace{place}"}) for place, one in enumerate(ids)])
+    made = provider.create([Creation(f"k{place}", {"LastName": f"King{place}"}) for place in range(20)])
+    logged = provider.log_activities([replace(talk(one), marker=f"call_{one}") for one in ids])
+    assert [outcome.external_id for outcome in changed] == ids
+    assert salesforce.field(ids[19], "first") == "Grace19"
+    assert salesforce.contacts() == before + 20
+    assert len({outcome.external_id for outcome in made if outcome.created}) == 20
+    assert all(len(salesforce.activities(one)) == 1 for one in ids)
+    assert len({outcome.external_id for outcome in logged}) == 20
+
+
+def test_an_answer_that_is_lost_among_smaller_parts_leaves_the_answered_rows_as_they_are(
+    salesforce: SalesforceBench,
+) -> None:
+    salesforce.control.switch_on("salesforce", "overtaxed", rows=2)
+    salesforce.control.switch_on("salesforce", "drop_after", scope="writing contacts", times=1, skip=2)
+    made = salesforce.provider().create([Creation(f"k{place}", {"LastName": "King"}) for place in range(4)])
+    assert [type(outcome.error) for outcome in made] == [type(None)] * 2 + [OutcomeUnknown] * 2
+
+
+def test_one_record_that_an_automation_breaks_off_at_is_refused_alone(salesforce: SalesforceBench) -> None:
+    row = {
+        "statusCode": "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+        "message": "System.LimitException: x",
+        "fields": [],
+    }
+    content = [{"success": False, "errors": [row]}]
+    salesforce.control.add_fault(
+        action="status", status=200, content=content, system="salesforce", path="composite", times=None
+    )
+    [outcome] = salesforce.provider().create([Creation("k1", {"LastName": "King"})])
+    assert isinstance(outcome.error, Rejected)
+    assert "automation" in outcome.error.message
 
 
 def test_permissions_tell_what_is_missing(salesforce: SalesforceBench) -> None:

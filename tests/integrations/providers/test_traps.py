@@ -29,7 +29,7 @@ ORG, CLIENT, LIMITS, PORTAL = (
     "test_hubspot",
 )
 TABLES, HERE, PURE = "test_error_tables", "test_traps", "test_pure_parts"
-RAISED = "test_vendor_exceptions"
+RAISED, CODES = "test_vendor_exceptions", "test_salesforce_codes"
 # The trap, the module, the test.
 TRAPS = [
     # What Salesforce does at the login.
@@ -46,7 +46,7 @@ TRAPS = [
     ("the library knows no timeout", CLIENT, "test_a_silent_server_ends_in_a_timeout_although_the_sdk_knows_none"),
     ("only reads may be repeated", CLIENT, "test_only_reads_are_repeated_after_a_server_error"),
     ("a maintenance page has status 200", ORG, "test_an_unreadable_answer_is_transient_to_a_reader_and_unknown_to_a_creator"),
-    ("texts of exceptions hold personal data", TABLES, "test_a_salesforce_code_maps_alike_in_both_of_its_shapes"),
+    ("texts of exceptions hold personal data", CODES, "test_a_salesforce_code_maps_alike_in_both_of_its_shapes"),
     ("one code stands for the day and for the moment", ORG, "test_concurrency_and_the_daily_quota_are_told_apart"),
     ("an address has 16,384 characters", LIMITS, "test_many_numbers_in_many_fields_are_asked_in_addresses_that_salesforce_takes"),
     # What Salesforce does in reading.
@@ -62,7 +62,7 @@ TRAPS = [
     ("rows of a 200 fail one by one", WRITING, "test_one_bad_row_does_not_fail_the_others"),
     ("null clears", WRITING, "test_all_types_are_written_and_none_clears"),
     ("an alert rule refuses unless it is passed", ORG, "test_a_duplicate_rule_links_to_the_one_match"),
-    ("an automation hides a row lock", TABLES, "test_an_automation_that_hides_a_row_lock_is_transient"),
+    ("an automation hides a row lock or a limit", CODES, "test_an_automation_may_hide_a_row_lock_or_a_limit"),
     ("contacts without an account are private", ORG, "test_created_contacts_carry_the_connections_defaults"),
     # What Salesforce does in tasks.
     ("tasks of a year ago leave queries", LIMITS, "test_a_task_that_salesforce_has_archived_is_still_found"),
