@@ -164,6 +164,9 @@ class Contact(models.Model):
             models.Index(fields=["last_name", "first_name", "id"], name="contact_name"),
             models.Index(fields=["updated_at", "id"], name="contact_updated"),
             models.Index(fields=["conversation_count", "id"], name="contact_conversations"),
+            models.Index(
+                fields=["created_at", "id"], condition=models.Q(do_not_call=True), name="contact_opted_out"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -24,6 +24,7 @@ from sync.models import ContactImport
 
 MARK = "\ufeff"
 CHUNK = 500
+AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,12 @@ class _Line:
 
 
 def _lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Some hundred rows at a time: each piece is a write to the network."""
     writer: Any = csv.writer(_Line())
-    mark = MARK
+    piece = [MARK]
     for row in rows:
-        yield mark + writer.writerow([cell(value) for value in row])
-        mark = ""
+        piece.append(writer.writerow([cell(value) for value in row]))
+        if len(piece) > AT_ONCE:
+            yield "".join(piece)
+            piece.clear()
+    yield "".join(piece)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -28,6 +28,7 @@ from crmsync.api.base import (
 )
 from crmsync.api.errors import NotHere, Refused, invalid
 from crmsync.api.jobs import JobShape
+from crmsync.api.v1.lists import PageQuery, newest, page_of
 from crmsync.api_keys import Scope
 from mappings.models import AnalysisMapping
 
@@ -144,9 +145,15 @@ class GetBackfillContactJobStatus(ApiView):
 
 
 class Backfills(ApiView):
-    """A backfill, previewed or started."""
+    """The backfills, and one previewed or started."""
 
-    scopes = (Scope.RUN_JOBS,)
+    scopes = (Scope.RUN_JOBS, Scope.CONFIGURE)
+    scopes_to_post = (Scope.RUN_JOBS,)
+
+    @documented("list_backfills", "backfill", query=PageQuery, answer=page_of(BackfillAnswer))
+    def get(self, request: Request) -> Response:
+        """List backfills, newest first."""
+        return Response(newest(Backfill.objects.all(), read(PageQuery, request.query_params), _documents))
 
     @documented(
         "post_backfill",
@@ -248,6 +255,10 @@ def _found(backfill_id: int) -> Backfill:
     if job is None:
         raise NotHere("No backfill has this id.")
     return job
+
+
+def _documents(rows: Sequence[Backfill]) -> list[dict[str, Any]]:
+    return [_document(row) for row in rows]
 
 
 def _document(job: Backfill) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
+from activity.models import Conversation
 from contacts.changes import Source, change_contact, create_contacts
 from contacts.models import Contact, ContactChange
 from crmsync.api_keys import ApiKey
@@ -25,6 +26,9 @@ CALLS = {
     "get issues/": "run_jobs configure", "get issues/1/": "run_jobs configure", "post issues/retry/": "run_jobs",
     "post issues/1/retry/": "run_jobs", "post issues/1/ignore/": "run_jobs",
     "get contacts/contact_x/provenance/": "read_contacts", "get contacts/contact_x/history/": "read_contacts",
+    "get conversations/": "read_contacts", "post conversations/": "events write_contacts",
+    "get imports/": "write_contacts run_jobs configure",
+    "get backfills/": "run_jobs configure", "post backfills/": "run_jobs",
     "get undos/": "write_contacts run_jobs", "post undos/": "write_contacts run_jobs",
     "get undos/1/": "write_contacts run_jobs",
     "get deliveries/": "read_contacts", "get deliveries/1/": "read_contacts", "post deliveries/1/replay/": "run_jobs",
@@ -236,6 +240,36 @@ def test_a_history_tells_the_key_that_wrote(api, all_of):
     assert row["changes"] == [{"field_name": "first_name", "recorded": True, "old": "Ada", "new": "Augusta"}]
 
 
+# --- conversations and backfills ------------------------------------------------------------------
+
+
+def test_conversations_are_listed_by_contact_channel_and_whether_they_have_one(api, all_of):
+    Conversation.objects.create(key="web_1", kind="call", channel="web_call", summary="Nobody yet.")
+
+    def keys(**query: Any) -> list[str]:
+        return [row["id"] for row in api.get("/api/v1/conversations/", query).json()["items"]]
+
+    assert keys() == ["web_1", "call_1"]
+    assert keys(attached="false") == keys(channel="web_call") == ["web_1"]
+    assert keys(contact_id=all_of.contact.public_id) == keys(attached="true") == ["call_1"]
+    page = api.get("/api/v1/conversations/", {"limit": 1}).json()
+    assert (page["has_more"], page["items"][0]["summary"], "applied" in page["items"][0]) == (
+        True,
+        "Nobody yet.",
+        False,
+    )
+    one = api.get("/api/v1/conversations/call_1/").json()
+    assert (one["contact_id"], one["activities"][0]["app_id"]) == (
+        all_of.contact.public_id,
+        all_of.connection.public_id,
+    )
+    assert api.get("/api/v1/conversations/", {"contact_id": "contact_x"}).status_code == 422
+
+
+def test_backfills_are_listed(api, all_of):
+    assert [row["id"] for row in api.get("/api/v1/backfills/").json()["items"]] == [all_of.backfill.pk]
+
+
 # --- undo -----------------------------------------------------------------------------------------
 
 
@@ -310,6 +344,15 @@ def test_a_list_costs_the_same_queries_whatever_its_length(api, all_of, django_a
     for number in range(5):
         contact(f"+1415555020{number}")
         SyncIssue.objects.create(connection=all_of.connection, kind="conflict", external_id=str(number))
-    for path in ("runs/", "issues/", "deliveries/", "undos/", f"runs/{all_of.run.pk}/changes/"):
+    for path in (
+        "runs/",
+        "issues/",
+        "deliveries/",
+        "undos/",
+        "conversations/",
+        "imports/",
+        "backfills/",
+        f"runs/{all_of.run.pk}/changes/",
+    ):
         with django_assert_max_num_queries(8):
             api.get(f"/api/v1/{path}")

@@ -73,6 +73,10 @@ def field(key: str, kind: str, op: str, value: object) -> dict[str, object]:
     return {"filter_criteria": {"custom_fields": [{"key": key, "type": kind, "op": op, "value": value}]}}
 
 
+def one(name: str, kind: str, op: str, value: object) -> dict[str, object]:
+    return {"filter_criteria": {name: {"type": kind, "op": op, "value": value}}}
+
+
 ASKED = {
     "the first page": {},
     "the first page, oldest first": {"sort_order": "asc"},
@@ -86,6 +90,18 @@ ASKED = {
     "more than a number": field("score", "number", "gt", 990),
     "a date": field("renewal", "string", "eq", "2026-05-14"),
     "a moment": field("seen", "string", "eq", "2026-05-14T09:00:00Z"),
+    "the whole number": one("phone_number", "string", "eq", "+14155007919"),
+    "the start of a number": one("phone_number", "string", "sw", "+14155007"),
+    "part of a phone number": one("phone_number", "string", "co", "5007919"),
+    "the end of a number": one("phone_number", "string", "ew", "007919"),
+    "an id": one("contact_id", "string", "eq", "contact_" + "0" * 20 + "00ff"),
+    "the CRM's id": one("external_id", "string", "eq", "003000000000012AA"),
+    "the start of the CRM's id": one("external_id", "string", "sw", "00300000000001"),
+    "who is in the CRM": {"filter_criteria": {"external_id": {"type": "present", "op": "pr"}}},
+    "who may not be called": one("do_not_call", "boolean", "eq", True),
+    "a tag": one("contact_tag_ids", "enum", "in", ["a" * 32]),
+    "spoken to lately": one("last_conversation_timestamp", "number", "gt", 1_772_370_000_000),
+    "spoken to between": one("last_conversation_timestamp", "range", "bt", [1_772_370_000_000, 1_772_371_000_000]),
     "a name": {"search_query": "family0cc175b9"},
     "part of a number": {"search_query": "555079"},
     "a custom value": {"search_query": "City 77"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,9 +34,11 @@ from crmsync.api.contact_shapes import AnyObject
 from crmsync.api.contacts import find_contact
 from crmsync.api.conversations import DIRECTIONS, SENTIMENTS
 from crmsync.api.errors import NotHere, Refused
+from crmsync.api.v1.lists import PageQuery, newest, page_of
 from crmsync.api_keys import Scope
 from sync.wake import wake
 
+_LARGE = ("payload", "transcript", "contact__custom_fields", "contact__sources", "contact__contact_memory")
 BY_KEY = [("conversation_id", "The id that the conversation was posted with, or the platform's.")]
 
 
@@ -122,8 +125,8 @@ class LoggedShape(serializers.Serializer):
     note = serializers.CharField(required=False)
 
 
-class ConversationShape(serializers.Serializer):
-    """A conversation, and what followed from it."""
+class ConversationRowShape(serializers.Serializer):
+    """A conversation."""
 
     id = serializers.CharField()
     channel = Choice(list(neutral.CHANNELS))
@@ -135,6 +138,11 @@ class ConversationShape(serializers.Serializer):
     summary = serializers.CharField(required=False)
     sentiment = Choice(SENTIMENTS, required=False)
     successful = serializers.BooleanField(required=False)
+
+
+class ConversationShape(ConversationRowShape):
+    """A conversation, and what followed from it."""
+
     answer = AnyObject(
         required=False,
         help_text="What was answered, exactly, when the platform asked before it: what the agent knew.",
@@ -149,10 +157,34 @@ class AttachShape(Shape):
     contact_id = Text(max_length=64)
 
 
-class Conversations(ApiView):
-    """New conversations."""
+class ConversationQuery(PageQuery):
+    """Which conversations."""
 
-    scopes = (Scope.EVENTS, Scope.WRITE_CONTACTS)
+    contact_id = Text(required=False, max_length=64)
+    channel = Choice(list(neutral.CHANNELS), required=False)
+    attached = Choice(["true", "false"], required=False, help_text="false: those without a contact.")
+
+
+class Conversations(ApiView):
+    """The conversations of all contacts, and new ones."""
+
+    scopes = (Scope.READ_CONTACTS,)
+    scopes_to_post = (Scope.EVENTS, Scope.WRITE_CONTACTS)
+
+    @documented(
+        "list_conversations", "conversation", query=ConversationQuery, answer=page_of(ConversationRowShape)
+    )
+    def get(self, request: Request) -> Response:
+        """List conversations in the order in which they became known, newest first, without what followed from them."""
+        query = read(ConversationQuery, request.query_params)
+        rows = Conversation.objects.select_related("contact").defer(*_LARGE)
+        if "contact_id" in query:
+            rows = rows.filter(contact=find_contact(query["contact_id"]))
+        if "channel" in query:
+            rows = rows.filter(channel=query["channel"])
+        if "attached" in query:
+            rows = rows.filter(contact__isnull=query["attached"] == "false")
+        return Response(newest(rows, query, conversation_rows))
 
     @documented(
         "post_conversation",
@@ -205,9 +237,7 @@ class AttachConversation(ApiView):
 
 def find_conversation(key: str) -> Conversation:
     """The conversation with this id. Raises NotHere."""
-    found = (
-        Conversation.objects.filter(key=key).select_related("contact").defer("payload", "transcript").first()
-    )
+    found = Conversation.objects.filter(key=key).select_related("contact").defer(*_LARGE).first()
     if found is None:
         raise NotHere(
             "No conversation has this id. One that was just posted appears when a worker has read it."
@@ -215,8 +245,29 @@ def find_conversation(key: str) -> Conversation:
     return found
 
 
+def conversation_rows(rows: Sequence[Conversation]) -> list[dict[str, Any]]:
+    """Conversations as JSON; what is not known is left out."""
+    return [_row(row) for row in rows]
+
+
 def conversation_document(row: Conversation) -> dict[str, Any]:
-    """A conversation as JSON; what is not known is left out."""
+    """A conversation as JSON, with what followed from it."""
+    in_order = (F("mapping__position").asc(nulls_last=True), "pk")
+    applied = row.applied.order_by(*in_order).values("analysis_field", "contact_field", "outcome", "reason")
+    logged = row.entries.order_by("pk").values(
+        "state", "external_id", "note", app_id=F("connection__public_id")
+    )
+    return (
+        _row(row)
+        | without_blanks({"answer": row.answer})
+        | {
+            "applied": [without_blanks(dict(one)) for one in applied],
+            "activities": [without_blanks(dict(one)) for one in logged],
+        }
+    )
+
+
+def _row(row: Conversation) -> dict[str, Any]:
     contact: Contact | None = row.contact
     document = {
         "id": row.key,
@@ -229,25 +280,8 @@ def conversation_document(row: Conversation) -> dict[str, Any]:
         "summary": row.summary,
         "sentiment": row.sentiment if row.sentiment in SENTIMENTS else None,
         "successful": row.successful,
-        "answer": row.answer,
     }
-    in_order = (F("mapping__position").asc(nulls_last=True), "pk")
-    applied = row.applied.order_by(*in_order).values("analysis_field", "contact_field", "outcome", "reason")
-    entries = row.entries.order_by("pk").select_related("connection")
-    return without_blanks(document) | {
-        "applied": [without_blanks(dict(one)) for one in applied],
-        "activities": [
-            without_blanks(
-                {
-                    "app_id": entry.connection.public_id,
-                    "state": entry.state,
-                    "external_id": entry.external_id,
-                    "note": entry.note,
-                }
-            )
-            for entry in entries
-        ],
-    }
+    return without_blanks(document)
 
 
 def _plain(value: Any) -> Any:

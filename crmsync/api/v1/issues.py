@@ -111,7 +111,7 @@ class RetryIssue(ApiView):
     def post(self, request: Request, issue_id: int) -> Response:
         """Have an issue tried again now. When it heals, it closes by itself."""
         try:
-            retry(_found(issue_id), by=caller(request).name)
+            retry(find_issue(issue_id), by=caller(request).name)
         except CannotRetry as reason:
             raise Refused(str(reason)) from None
         return Response(_answer(issue_id))
@@ -142,7 +142,7 @@ class IgnoreIssue(ApiView):
     def post(self, request: Request, issue_id: int) -> Response:
         """Close an issue without mending it; the same cause does not open it again."""
         try:
-            ignore(_found(issue_id), by=caller(request).name)
+            ignore(find_issue(issue_id), by=caller(request).name)
         except CannotRetry as reason:
             raise Refused(str(reason)) from None
         return Response(_answer(issue_id))
@@ -161,13 +161,14 @@ def _rows() -> Any:
     )
 
 
-def _found(issue_id: int) -> SyncIssue:
+def find_issue(issue_id: int) -> SyncIssue:
+    """The issue with this id, with its app and contact. Raises NotHere."""
     row: SyncIssue = found_by_id(_rows(), issue_id, "issue")
     return row
 
 
 def _answer(issue_id: int) -> dict[str, Any]:
-    return _document(_found(issue_id))
+    return _document(find_issue(issue_id))
 
 
 def _document(row: SyncIssue) -> dict[str, Any]:
