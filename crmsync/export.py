@@ -18,9 +18,9 @@ from django.http import StreamingHttpResponse
 from django.utils import timezone
 
 from contacts.csv_cells import defused
-from contacts.models import Contact, CustomField
+from contacts.models import Contact, ContactChange, CustomField
 from contacts.values import as_text
-from sync.models import ContactImport
+from sync.models import ContactImport, SyncRun
 
 MARK = "\ufeff"
 CHUNK = 500
@@ -67,6 +67,17 @@ def rejected_rows(job: ContactImport) -> Iterator[list[Any]]:
             filled = [*cells[:width], *[""] * (width - len(cells))]
             over = f" Beyond the header: {len(cells) - width} cells." if len(cells) > width else ""
             yield [*filled, line, f"{fault}: {reason}{over}" if fault else f"{reason}{over}"]
+
+
+def run_rows(run: SyncRun) -> Iterator[list[Any]]:
+    """The header and a row for each value that a run wrote, and one for each contact that it made."""
+    yield ["at", "contact", "number", "created", "field", "old", "new"]
+    rows = ContactChange.objects.filter(source_ref=run.ref).select_related("contact")
+    long = ("contact__custom_fields", "contact__sources", "contact__contact_memory")
+    for change in rows.defer(*long).order_by("pk").iterator(chunk_size=CHUNK):
+        who = [change.at, change.contact.name, change.contact.phone_number, change.created]
+        for name, pair in change.diff.items() or [("", [])]:
+            yield [*who, name, *(pair if len(pair) == 2 else ("", ""))]
 
 
 def csv_answer(rows: Iterable[Sequence[Any]], name: str) -> StreamingHttpResponse:

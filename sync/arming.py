@@ -104,7 +104,7 @@ def remind() -> None:
         waiting = PendingPush.objects.filter(connection=connection).count()
         known = SyncIssue.objects.filter(connection=connection, kind=KIND, state__in=OPEN).first()
         if waiting and (known is None or known.count != waiting):
-            message = f"Changes of {waiting} contacts wait to be written to {connection}."
+            message = f"Changes of {waiting} contact{'' if waiting == 1 else 's'} wait to be written to {connection}."
             issues.report(connection, KIND, message=message, count=waiting)
         elif not waiting and known is not None:
             issues.resolve(connection, kind=KIND)

@@ -18,11 +18,12 @@ from sync.runs import finish, mine
 from sync.schema_drift import report_drift
 from sync.touch import touch_linked
 
+# Of one record, and of several.
 _REASONS = {
-    "no_phone": "have no phone number",
-    "bad_phone": "have a phone number that is not valid",
-    "duplicate_number": "share their number with a linked record",
-    "joined": "belong to contacts that were merged here",
+    "no_phone": ("has no phone number", "have no phone number"),
+    "bad_phone": ("has a phone number that is not valid", "have a phone number that is not valid"),
+    "duplicate_number": ("shares its number with a linked record", "share their number with a linked record"),
+    "joined": ("belongs to a contact that was merged here", "belong to contacts that were merged here"),
 }
 
 
@@ -65,7 +66,7 @@ def _outcome(run: SyncRun, rules: Rules) -> tuple[str, str, str]:
     failed = run.counts.get("failed", 0)
     words = [f"{mapping}: {problem}" for mapping, problem in rules.broken.items()]
     if failed:
-        words.append(f"{failed} records could not be read in.")
+        words.append(f"{failed} record{'' if failed == 1 else 's'} could not be read in.")
     code = "broken_mapping" if rules.broken else "record_failed" if failed else ""
     return RunState.PARTIAL if words else RunState.SUCCEEDED, code, "; ".join(words)
 
@@ -73,10 +74,11 @@ def _outcome(run: SyncRun, rules: Rules) -> tuple[str, str, str]:
 def _report_skipped(connection: Connection) -> None:
     """One aggregate issue a reason: thousands of records without a phone are one thing to know."""
     rows = ExternalRecord.objects.filter(connection=connection, state=RecordState.SKIPPED)
-    for reason, words in _REASONS.items():
+    for reason, (one, several) in _REASONS.items():
         count = rows.filter(reason=reason).count()
         if count:
-            message = f"{count} CRM records {words} and are not in the contact book."
+            words = f"1 CRM record {one} and is" if count == 1 else f"{count} CRM records {several} and are"
+            message = f"{words} not in the contact book."
             issues.report(connection, reason, message=message, count=count)
         else:
             issues.resolve(connection, kind=reason)

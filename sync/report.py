@@ -32,6 +32,7 @@ _WORDS = {
         "Merge the records in the CRM as well.",
     ),
 }
+REASONS = tuple(_WORDS)
 _OTHER = ("were skipped", "Read everything again; the reason is told anew.")
 
 

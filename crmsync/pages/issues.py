@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -15,7 +16,7 @@ from crmsync.pages.guard import page, person
 from crmsync.pages.listing import OF_ITS_CONTACT, chosen, listing
 from integrations.models import Connection
 from sync.issues import OPEN
-from sync.kinds import Retry, kind_of
+from sync.kinds import KINDS, Retry, kind_of
 from sync.models import SyncIssue
 from sync.retries import CannotRetry, can_ignore, ignore, retry, retry_all
 
@@ -28,14 +29,14 @@ ASKED = ("conflict", "ambiguous", "oscillation")
 def issue_list(request: HttpRequest) -> HttpResponse:
     """Issues, the latest first; the open ones unless ?state= asks for others; narrowed by ?kind= and ?connection=."""
     connections = list(Connection.objects.defer("credentials", "token", "schema", "cursor"))
-    kinds = sorted(set(SyncIssue.objects.order_by().values_list("kind", flat=True).distinct()))
+    kinds = sorted(KINDS, key=lambda kind: kind_of(kind).words)
     filters = {
         "state": chosen(request, "state", list(STATES)),
         "kind": chosen(request, "kind", kinds),
         "connection": chosen(request, "connection", [connection.pk for connection in connections]),
     }
     rows = SyncIssue.objects.filter(**_wanted(filters)).select_related("contact").defer(*OF_ITS_CONTACT)
-    shown = listing(request, rows)
+    shown, groups = listing(request, rows), by_kind(request, connections)
     context = {
         "listing": shown,
         "rows": _lines(request, list(shown.rows), connections),
@@ -43,10 +44,30 @@ def issue_list(request: HttpRequest) -> HttpResponse:
         "connections": connections,
         "kinds": [(kind, kind_of(kind).words) for kind in kinds],
         "states": STATES.items(),
-        "asked": SyncIssue.objects.filter(state__in=OPEN, kind__in=ASKED).count(),
+        "asked": sum(one["issues"] for one in groups if one["kind"] in ASKED),
+        "groups": groups,
         "all_of": _all_of(request, filters),
     }
     return render(request, "pages/issues.html", context)
+
+
+def by_kind(request: HttpRequest, connections: list[Connection]) -> list[dict[str, Any]]:
+    """What is open, by kind and connection, the most first: in words, how many, and whether all can be tried again."""
+    names = {connection.pk: connection.name for connection in connections}
+    rows = SyncIssue.objects.filter(state__in=OPEN).order_by().values("kind", "connection_id")
+    return [
+        {
+            "kind": row["kind"],
+            "connection": row["connection_id"],
+            "name": names[row["connection_id"]],
+            "about": kind_of(row["kind"]),
+            "issues": row["issues"],
+            "count": row["records"] if kind_of(row["kind"]).aggregate else row["issues"],
+            "can_retry": _may_retry(request, row["kind"]),
+        }
+        for row in rows.annotate(issues=Count("pk"), records=Sum("count")).order_by("-issues", "kind")
+        if row["connection_id"] in names
+    ]
 
 
 @page("sync.change_syncissue", "POST")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -22,6 +23,8 @@ from crmsync.pages.diffs import addresses
 from crmsync.pages.guard import page, person
 from crmsync.pages.issues import ASKED, back
 from crmsync.pages.listing import chosen, listing
+from crmsync.pages.provenance import Origin, named_conversations, origin_of
+from crmsync.pages.queues import queues
 from integrations.connections import open_provider
 from integrations.models import Connection
 from integrations.providers.base import Record
@@ -38,14 +41,29 @@ ALL_AT_ONCE = 50  # decided in one request
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """Both sides of a conflict, with the record's address in the CRM and when it was last changed there."""
+
+    sides: Sides
+    url: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """One question as shown: both sides of a conflict, or why they cannot be shown."""
+    """One question as shown: both sides of a conflict, since when and by whom each is so, or why they cannot be shown."""
 
     issue: SyncIssue
     words: str
     field: FieldSpec | None = None
-    sides: Sides | None = None
+    shown: Shown | None = None
     problem: str = ""
+    origin: Origin | None = None
+
+    @property
+    def sides(self) -> Sides | None:
+        """Both values."""
+        return self.shown.sides if self.shown else None
 
 
 @page("sync.view_syncissue")
@@ -54,7 +72,12 @@ def questions(request: HttpRequest) -> HttpResponse:
     kind = chosen(request, "kind", ASKED)
     rows = _open().filter(kind=kind) if kind else _open()
     shown = listing(request, rows.order_by("pk"), size=AT_ONCE)
-    context = {"listing": shown, "questions": asked(list(shown.rows)), "kind": kind, "kinds": _kinds()}
+    context = {
+        "listing": shown,
+        "questions": asked(list(shown.rows)),
+        "kind": kind,
+        "queues": queues(request, kind),
+    }
     return render(request, "pages/questions.html", context)
 
 
@@ -129,12 +152,15 @@ def thaw(request: HttpRequest, pk: int) -> HttpResponse:
 def asked(rows: Sequence[SyncIssue]) -> list[Question]:
     """The questions with both sides of the conflicts among them; one read for each connection."""
     specs, both = field_specs(), _both_sides([row for row in rows if row.kind == "conflict"])
+    stamps = {row.pk: row.contact.sources.get(row.field, {}) for row in rows if row.contact}
+    named = named_conversations([str(stamp.get("ref", "")) for stamp in stamps.values()])
     return [
         Question(
             row,
             kind_of(row.kind).words,
             specs.get(row.field),
             *(both.get(row.pk, (None, "")) if row.kind == "conflict" else (None, "")),
+            origin_of(stamps[row.pk], named) if stamps.get(row.pk) else None,
         )
         for row in rows
     ]
@@ -162,12 +188,8 @@ def _open() -> QuerySet[SyncIssue]:
     return rows.select_related("connection", "contact")
 
 
-def _kinds() -> list[tuple[str, str]]:
-    return [(kind, kind_of(kind).words) for kind in ASKED]
-
-
-def _both_sides(rows: Sequence[SyncIssue]) -> dict[int, tuple[Sides | None, str]]:
-    found: dict[int, tuple[Sides | None, str]] = {}
+def _both_sides(rows: Sequence[SyncIssue]) -> dict[int, tuple[Shown | None, str]]:
+    found: dict[int, tuple[Shown | None, str]] = {}
     by_connection: dict[int, list[SyncIssue]] = {}
     for row in rows:
         by_connection.setdefault(row.connection_id, []).append(row)
@@ -176,7 +198,7 @@ def _both_sides(rows: Sequence[SyncIssue]) -> dict[int, tuple[Sides | None, str]
     return found
 
 
-def _of_connection(connection: Connection, rows: Sequence[SyncIssue]) -> dict[int, tuple[Sides | None, str]]:
+def _of_connection(connection: Connection, rows: Sequence[SyncIssue]) -> dict[int, tuple[Shown | None, str]]:
     links = ExternalRecord.objects.filter(
         connection=connection, contact__in=[row.contact_id for row in rows], state=RecordState.LINKED
     )
@@ -185,9 +207,20 @@ def _of_connection(connection: Connection, rows: Sequence[SyncIssue]) -> dict[in
     try:
         with open_provider(connection) as provider:
             read = provider.read([one or "" for one in ids.values()], rules.external_names) if ids else {}
+            urls = {one: provider.web_url(one) for one in read}
     except ProviderError as error:
         return {row.pk: (None, _said(error)) for row in rows}
-    return {row.pk: _sides(row, rules, read.get(ids.get(row.contact_id or 0) or "")) for row in rows}
+    records = {row.pk: read.get(ids.get(row.contact_id or 0) or "") for row in rows}
+    return {row.pk: _shown(row, rules, records[row.pk], urls) for row in rows}
+
+
+def _shown(
+    row: SyncIssue, rules: Rules, record: Record | None, urls: dict[str, str]
+) -> tuple[Shown | None, str]:
+    sides, problem = _sides(row, rules, record)
+    if sides is None or record is None:
+        return None, problem
+    return Shown(sides, urls.get(record.external_id, ""), record.modified), ""
 
 
 def _sides(row: SyncIssue, rules: Rules, record: Record | None) -> tuple[Sides | None, str]:

@@ -18,6 +18,7 @@ from contacts.models import field_specs
 from contacts.values import DoesNotFit
 from crmsync.pages.guard import page, person
 from crmsync.pages.listing import OF_ITS_CONTACT, listing
+from crmsync.pages.queues import queues
 
 AT_ONCE = 10
 
@@ -27,9 +28,10 @@ def review_list(request: HttpRequest) -> HttpResponse:
     """The merges that wait, oldest first."""
     rows = waiting().defer("conversation__payload", *OF_ITS_CONTACT)
     shown = listing(request, rows, size=AT_ONCE)
-    return render(
-        request, "pages/reviews.html", {"listing": shown, "rows": _lines(shown.rows), "books": _books()}
-    )
+    context = {
+        "listing": shown, "rows": _lines(shown.rows), "books": _books(), "queues": queues(request, "merges"),
+    }  # fmt: skip
+    return render(request, "pages/reviews.html", context)
 
 
 @page("activity.change_mergereview", "POST")

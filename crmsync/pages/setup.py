@@ -16,8 +16,9 @@ from django.utils import timezone
 from crmsync.models import Heartbeat
 from crmsync.pages.guard import page, person
 from crmsync.pages.previews import RECORDS, ROWS, looked, sign_seen, when_seen
+from crmsync.pages.runs import progress_of
 from crmsync.pages.setup_form import AccessForm, Choices, access_form_for, rows_of, sets_of
-from crmsync.pages.setup_steps import may_enter, next_of, steps_of, unfinished
+from crmsync.pages.setup_steps import may_enter, next_of, reached, steps_of, unfinished
 from integrations.connections import set_credentials, test_connection
 from integrations.models import Connection
 from integrations.providers.registry import PROVIDERS
@@ -38,7 +39,7 @@ def setup(request: HttpRequest) -> HttpResponse:
     """Which CRM, or which set-up to take up again."""
     context = {
         "providers": PROVIDERS,
-        "begun": [(row, next_of(Connection.objects.get(pk=row.pk))) for row in unfinished()[:20]],
+        "begun": [(row, *reached(row)) for row in unfinished()[:20]],
     }
     return render(request, "pages/setup/choose.html", context)
 
@@ -92,6 +93,8 @@ def mappings(request: HttpRequest, public_id: str) -> HttpResponse:
         sent = Choices(request.POST)
         try:
             _adopt(connection, sent)
+            if "stay" in request.POST:
+                messages.success(request, "Saved. You can leave now, and go on with the dry run later.")
             return redirect("setup-dry-run" if "stay" not in request.POST else "setup-mappings", public_id)
         except ValidationError as error:
             errors = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
@@ -153,8 +156,7 @@ def first_sync(request: HttpRequest, public_id: str) -> HttpResponse:
     context = _at(connection, "setup-sync") | {
         "run": run,
         "live": run is not None and run.open and run.state != "waiting",
-        "percent": min(100, 100 * run.done // run.total) if run and run.total else None,
-        "rate": _rate(run) if run else None,
+        "progress": progress_of(run) if run else None,
         "silent": silence is None or silence > SILENT,
     }
     return render(request, "pages/setup/first_sync.html", context)
@@ -203,8 +205,6 @@ def _try(request: HttpRequest, connection: Connection) -> None:
     if test_connection(connection):
         check_ready(connection)
         messages.success(request, f"{connection.name} answers; {len(connection.schema)} fields were read.")
-    else:
-        messages.error(request, f"{connection.name}: {connection.status_reason}")
 
 
 def _adopt(connection: Connection, sent: Choices) -> None:
@@ -225,9 +225,3 @@ def _switch_on(connection: Connection, *, by: str, armed: datetime | None) -> No
         request_run(connection, full=True, by=by)
     except RunOpen:
         return  # it is the one to watch
-
-
-def _rate(run: SyncRun) -> int | None:
-    """Records a second, once that says something."""
-    seconds = run.duration.total_seconds() if run.duration else 0.0
-    return round(run.done / seconds) if seconds >= 1 and run.done else None

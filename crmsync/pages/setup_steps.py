@@ -34,8 +34,8 @@ STEPS = (
 
 def unfinished() -> QuerySet[Connection]:
     """Connections that have never been read to their end, the latest first."""
-    rows = Connection.objects.filter(first_full_run_at=None)
-    return rows.only("pk", "public_id", "name", "provider", "status", "created_at").order_by("-created_at")
+    rows = Connection.objects.filter(first_full_run_at=None).defer("credentials", "token", "options")
+    return rows.order_by("-created_at")
 
 
 def steps_of(connection: Connection, current: str = "") -> list[Step]:
@@ -50,8 +50,14 @@ def steps_of(connection: Connection, current: str = "") -> list[Step]:
 
 def next_of(connection: Connection) -> str:
     """Where the set-up goes on: the first step that is not done, or the last."""
+    return reached(connection)[0].url
+
+
+def reached(connection: Connection) -> tuple[Step, int, int]:
+    """The step at which the set-up goes on, its number, and of how many."""
     steps = steps_of(connection)
-    return next((step for step in steps if not step.done), steps[-1]).url
+    number = next((at for at, step in enumerate(steps) if not step.done), len(steps) - 1)
+    return steps[number], number + 1, len(steps)
 
 
 def may_enter(connection: Connection, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -73,6 +73,12 @@ def brief(held: Value, kind: str) -> SafeString | str:
     """A contact value by its field's type, a long text cut short."""
     long = isinstance(held, str) and len(held) > BRIEF
     return shown.value(f"{str(held)[: BRIEF - 1].rstrip()}…" if long else held, kind)
+
+
+@register.filter
+def of(held: Mapping[Any, Any] | str, key: object) -> Any:
+    """What a mapping holds under a key, or None; also where the template has no mapping."""
+    return held.get(key) if isinstance(held, Mapping) else None
 
 
 @register.filter

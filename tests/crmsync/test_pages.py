@@ -165,11 +165,11 @@ def test_an_open_run_asks_for_itself_again_and_a_closed_one_does_not():
 def test_issues_are_open_ones_unless_others_are_asked_for():
     crm, client = connection(), client_of(STAFF)
     SyncIssue.objects.create(connection=crm, kind="no_phone", message="No phone number.")
-    SyncIssue.objects.create(connection=crm, kind="rejected", message="Too long.", state="resolved")
+    SyncIssue.objects.create(connection=crm, kind="push_rejected", message="Too long.", state="resolved")
     assert "No phone number." in text(client.get("/issues/"))
     assert "Too long." not in text(client.get("/issues/"))
     assert "Too long." in text(client.get("/issues/?state=resolved"))
-    assert "No phone number." not in text(client.get("/issues/?state=all&kind=rejected"))
+    assert "No phone number." not in text(client.get("/issues/?state=all&kind=push_rejected"))
     assert "No phone number." in text(client.get("/issues/?state=nonsense&kind=nonsense&connection=x"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from django.test import Client
 
 from contacts.changes import change_contact
 from contacts.models import Contact, ContactChange, CustomField
-from crmsync.roles import REVIEWER
+from crmsync.roles import OPERATOR, REVIEWER
 from integrations.models import Connection
 from integrations.providers.errors import Transient
 from integrations.providers.registry import PROVIDERS
@@ -73,6 +74,9 @@ def test_both_values_stand_side_by_side_and_the_crms_is_taken(
     page = text(client.get("/questions/?kind=conflict"))
     assert "theirs" in page
     assert "&lt;b&gt;ours&lt;/b&gt;" in page
+    assert "by olga, " in " ".join(page.split())
+    assert "the record was changed" in page
+    assert "open in the CRM" in page
     client.post(f"/questions/{issue.pk}/decide/", {"winner": "crm"})
     assert ada().value("notes") == "theirs"
     issue.refresh_from_db()
@@ -201,3 +205,34 @@ def test_all_of_a_kind_are_retried_where_that_can_help(client: Client, connectio
 def test_the_way_back_never_leads_to_another_host(client: Client, connection: Connection, elsewhere: str):
     issue = issues.report(connection, "push_rejected", contact=ada())
     assert client.post(f"/issues/{issue.pk}/retry/", {"back": elsewhere})["Location"] == "/issues/"
+
+
+def test_every_queue_tells_how_much_waits_in_it(client: Client, connection: Connection):
+    conflict(connection)
+    issues.report(connection, "oscillation", contact=ada(), field="vip", count=1)
+    for where in ("/questions/", "/questions/?kind=conflict", "/reviews/"):
+        said = " ".join(re.sub(r"<[^>]+>", " ", text(client.get(where)).split('class="queues"')[1]).split())
+        assert said.split("aria-label", 1)[-1].find("Merges of texts 0") >= 0
+        for words in (
+            "Changed on both sides 1",
+            "Several CRM records have the number 0",
+            "fight over a field 1",
+        ):
+            assert words in said
+
+
+def test_issues_are_counted_by_kind_and_a_kind_is_tried_again_from_there(connection: Connection):
+    client = client_of(OPERATOR, "olga")
+    for field in ("notes", "vip"):
+        issues.report(connection, "push_rejected", contact=ada(), field=field, count=1)
+    issues.report(connection, "bad_phone", count=18)
+    part = text(client.get("/issues/")).split('id="by-kind"')[1].split("</section>")[0]
+    rows = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in part.split("<tr>")[2:]]
+    assert [row.split(" Retry all")[0] for row in rows] == [
+        f"The CRM refused a field {connection.name} 2",
+        f"Records whose phone number is not valid {connection.name} 18",
+    ]
+    sent = {"kind": "push_rejected", "connection": str(connection.pk), "back": "/issues/"}
+    assert "2 issues are tried again now" in text(client.post("/issues/retry/", sent, follow=True))
+    assert SyncIssue.objects.filter(kind="push_rejected", acted_by="olga").count() == 2
+    assert 'id="by-kind"' not in text(client.get("/issues/?kind=push_rejected"))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from contacts.changes import Source, change_contact
+from contacts.changes import Source, change_contact, create_contact
 from contacts.models import Contact
-from crmsync.pages.runs import _safe
 from crmsync.roles import OPERATOR, STAFF
 from sync.models import RunState, SyncRun, UndoRequest
 from sync.undo_requests import undo_some
@@ -81,8 +82,8 @@ def test_the_export_has_every_value_and_no_formula(client: Client):
         ada.pk, {"last_name": "=1+1", "first_name": None}, source=Source("crm", run.ref, "Salesforce")
     )
     answer = client.get(f"/runs/{run.pk}/export.csv")
-    assert answer["Content-Disposition"] == f'attachment; filename="run-{run.pk}.csv"'
-    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+    assert f'filename="run-{run.pk}-' in answer["Content-Disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
     assert {row["field"]: (row["old"], row["new"]) for row in rows if row["created"] == "false"} == {
         "last_name": ("Lovelace", "'=1+1"),
         "first_name": ("Ada", ""),
@@ -90,13 +91,57 @@ def test_the_export_has_every_value_and_no_formula(client: Client):
     assert {row["number"] for row in rows} == {"+14155550100"}
 
 
-@pytest.mark.parametrize("value", [" =1+1", "\n=1+1", "\tx", "\nx", "@x", "-1+1"])
-def test_no_spreadsheet_takes_a_value_for_a_formula(value: str):
-    assert _safe(value) == f"'{value}"
+def test_a_run_tells_row_by_row_what_became_of_its_records(client: Client):
+    counts = {"created": 1, "updated": 1, "skipped_no_phone": 2, "conflicts": 1, "unchanged": 7}
+    run = SyncRun.objects.create(connection=connection(), state=RunState.SUCCEEDED, counts=counts, done=12)
+    source = Source("crm", run.ref, "Salesforce")
+    ada = contact()
+    change_contact(ada.pk, {"last_name": "Byron"}, source=source)
+    create_contact("+14155550101", {"first_name": "Grace"}, source=source)
+    where = f"/runs/{run.pk}/"
+    page = text(client.get(where))
+    assert "<del>Lovelace</del> → <ins>Byron</ins>" in page
+    assert "Grace" in page
+    for link in (
+        f"{where}?outcome=created#rows", f"{where}?outcome=updated#rows", "/questions/?kind=conflict",
+        f"/connections/{run.connection.public_id}/left-out/?reason=no_phone",
+    ):  # fmt: skip
+        assert f'href="{link}"' in page
+    updated = text(client.get(f"{where}?outcome=updated"))
+    assert ("<ins>Byron" in updated, "Grace" in updated) == (True, False)
+    created = text(client.get(f"{where}?outcome=created"))
+    assert ("<ins>Byron" in created, "Grace" in created) == (False, True)
 
 
-def test_numbers_stay_as_they_are_in_the_export():
-    assert [_safe(one) for one in ("+14155550100", "-5", "a = b")] == ["+14155550100", "-5", "a = b"]
+def test_a_run_under_way_tells_how_fast_it_is_and_how_long_it_takes(client: Client):
+    begun = timezone.now() - timedelta(seconds=10)
+    run = SyncRun.objects.create(
+        connection=connection(), state=RunState.RUNNING, started_at=begun, done=500, total=2000
+    )
+    page = text(client.get(f"/runs/{run.pk}/"))
+    assert "500 of 2000 records read" in page
+    assert re.search(r"[45]\d a second, about 3\d s left", page)
+    assert 'value="25"' in page
+    listed = text(client.get("/runs/"))
+    assert 'data-live="open"' in listed
+    assert re.search(r"500 of 2000 read · [345]\d a second", listed)
+    SyncRun.objects.update(state=RunState.WAITING)
+    assert 'data-live="closed"' in text(client.get("/runs/"))
+
+
+def test_runs_are_narrowed_to_those_with_news_and_to_a_day(client: Client):
+    crm, now = connection(), timezone.now()
+    for days, done, state in ((0, 0, "succeeded"), (1, 0, "failed"), (2, 4, "succeeded")):
+        SyncRun.objects.create(connection=crm, state=state, done=done, created_at=now - timedelta(days=days))
+    quiet, failed, busy = SyncRun.objects.order_by("pk").values_list("pk", flat=True)
+
+    def listed(query: str) -> set[int]:
+        return {int(pk) for pk in re.findall(r'href="/runs/(\d+)/"', text(client.get(f"/runs/?{query}")))}
+
+    assert listed("") == {quiet, failed, busy}
+    assert listed("news=1") == {failed, busy}
+    assert listed(f"until={now - timedelta(days=1):%Y-%m-%d}") == {failed, busy}
+    assert listed("until=2026-13-77&news=no") == {quiet, failed, busy}
 
 
 def test_a_run_is_taken_back_after_a_preview(client: Client):

@@ -110,7 +110,10 @@ def test_nothing_is_read_on_schedule_before_the_first_sync_is_started(client: Cl
 def test_every_step_can_be_left_and_taken_up_again_by_somebody_else(client: Client, sandbox: Any):
     begin(client, sandbox)
     other = client_of(OPERATOR, "otto")
-    assert at("mappings") in text(other.get("/setup/"))
+    page = text(other.get("/setup/"))
+    assert at("mappings") in page
+    assert "step 2 of 4" in page
+    assert "/delete/" in page
     client.post(at("mappings"), all_ticked(text(client.get(at("mappings")))))
     assert at("dry-run") in text(other.get("/setup/"))
     assert other.get(f"/setup/{Connection.objects.get().public_id}/")["Location"] == at("dry-run")
