@@ -1,7 +1,8 @@
 """What a contact field can hold, by type: one canonical form per value, and None for every kind of blank. Pure.
 
-Canonical forms: string → str without outer white space, number → int or finite float, boolean → bool, date → "YYYY-MM-DD",
-datetime → "YYYY-MM-DDTHH:MM:SS[.ffffff]Z", enum → one of the options. 0 and False are values, never blanks.
+Canonical forms: string → str without outer white space, its lines ended by "\\n" alone, number → int or finite float,
+boolean → bool, date → "YYYY-MM-DD", datetime → "YYYY-MM-DDTHH:MM:SS[.ffffff]Z", enum → one of the options. 0 and False are
+values, never blanks.
 """
 
 from __future__ import annotations
@@ -102,6 +103,11 @@ def as_text(value: Value) -> str:
     return str(value)
 
 
+def one_newline(text: str) -> str:
+    """The text with one way to end a line: forms and CRMs write two characters where others write one."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def name_problem(name: str) -> str | None:
     """Why `name` cannot name a custom field, or None. Rules: snake_case, no built-in, no contact/external prefix."""
     if not _FIELD_NAME.fullmatch(name):
@@ -117,7 +123,8 @@ def name_problem(name: str) -> str | None:
 def _string(raw: object, spec: FieldSpec) -> Value:
     if isinstance(raw, list | dict):
         raise DoesNotFit("wrong_type", "A text is needed, not a list or an object.")
-    text = as_text(raw) if isinstance(raw, bool | int | float) else _UNSTORABLE.sub("", str(raw)).strip()
+    text = as_text(raw) if isinstance(raw, bool | int | float) else one_newline(_UNSTORABLE.sub("", str(raw)))
+    text = text.strip()
     limit = spec.max_length or TEXT_LIMIT
     if len(text) > limit:
         raise DoesNotFit("too_long", f"The text has more than {limit} characters.")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from contacts.values import FieldType, Value
+from contacts.values import FieldType, Value, one_newline
 from integrations.providers.base import ExternalField, Option, Record
 
 _TYPES: Mapping[str, FieldType] = {
@@ -62,11 +62,11 @@ def _field(raw: Mapping[str, Any]) -> ExternalField:
 
 
 def canonical(raw: Any) -> Value:
-    """One value of a row: texts trimmed, blanks None, whole doubles as int, datetimes in UTC with a Z."""
+    """One value of a row: texts trimmed, with lines as ours end, blanks None, whole doubles as int, datetimes in UTC with a Z."""
     if isinstance(raw, str):
         if _WIRE_DATETIME.fullmatch(raw):
             return moment(raw).isoformat().replace("+00:00", "Z")
-        return raw.strip() or None
+        return one_newline(raw).strip() or None
     if isinstance(raw, float) and raw.is_integer():
         return int(raw)
     return raw if isinstance(raw, bool | int | float) else None

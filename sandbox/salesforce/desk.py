@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,14 +32,15 @@ class Desk:
         """Change a contact as a salesperson would; KeyError if unknown, ValueError if refused."""
         id18 = self._known(contact_id, fields)
         with _refusals():
-            self._records.update("Contact", id18, fields, user=SALES_USER)
+            self._records.update("Contact", id18, self._as_typed(fields), user=SALES_USER)
         return _contact(self._records.live("Contact", id18))
 
     def create_contact(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Create a contact as a salesperson would; errors as in edit_contact."""
         self._known(None, fields)
         with _refusals():
-            id18 = self._records.insert("Contact", fields, user=SALES_USER, save_duplicates=True)
+            typed = self._as_typed(fields)
+            id18 = self._records.insert("Contact", typed, user=SALES_USER, save_duplicates=True)
         return _contact(self._records.live("Contact", id18))
 
     def delete_contact(self, contact_id: str) -> None:
@@ -69,6 +71,14 @@ class Desk:
         """The tasks of one contact or of all, deleted ones included."""
         tasks = self._records.store.tables["Task"].values()
         return [_activity(row) for row in tasks if contact_id is None or row["WhoId"] == contact_id]
+
+    def _as_typed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """As a browser sends it: lines of a text area end with two characters."""
+        areas = {name for name in fields if FIELDS["Contact"][name.lower()].type == "textarea"}
+        return {
+            name: re.sub(r"\r?\n", "\r\n", value) if name in areas and isinstance(value, str) else value
+            for name, value in fields.items()
+        }
 
     def _known(self, id18: str | None, fields: dict[str, Any]) -> str:
         row = self._records.store.get("Contact", id18) if id18 else None

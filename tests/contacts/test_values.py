@@ -42,6 +42,7 @@ FITS: list[tuple[FieldType, Any, Any]] = [
     (STRING, "\x00 Ada", "Ada"),
     (STRING, "half \ud83d of it", "half  of it"),
     (STRING, "line\nline", "line\nline"),
+    (STRING, "line\r\nline\rline\r\n", "line\nline\nline"),
     (NUMBER, 0, 0),
     (NUMBER, "0", 0),
     (NUMBER, "-0", 0),

@@ -338,6 +338,14 @@ def test_what_a_task_lacks_is_known_from_the_pre_flight_and_costs_no_call(
     assert provider.log_activities([call(one, "call_2")])[0].ok
 
 
+def test_an_edit_in_the_orgs_own_pages_changes_no_line_ends(salesforce: SalesforceBench) -> None:
+    provider, one = salesforce.provider(), salesforce.add(last="Lovelace")
+    assert provider.update([Update(one, {"Notes__c": "Tea.\nRome."})])[0].ok
+    salesforce.control.edit_contact("salesforce", one, {"Notes__c": "Tea.\nRome."})
+    assert salesforce.field(one, "notes") == "Tea.\r\nRome."
+    assert provider.read([one], ["Notes__c"])[one].values["Notes__c"] == "Tea.\nRome."
+
+
 def test_a_merge_is_marked_on_the_loser(salesforce: SalesforceBench) -> None:
     provider = salesforce.provider()
     winner, loser = salesforce.add(last="Lovelace"), salesforce.add(last="Byron")
