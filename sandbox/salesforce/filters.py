@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from datetime import datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sandbox.salesforce import moments
+from sandbox.salesforce.columns import Column, Names
+from sandbox.salesforce.date_literals import span
 from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.fields import NUMBERS, TEXTS, Field
 from sandbox.salesforce.ids import canonical
-from sandbox.salesforce.schema import no_such_column
-from sandbox.salesforce.soql import Comparison, Condition, Literal, Ordering
+from sandbox.salesforce.soql import Comparison, Condition, Literal, Negation, Ordering
 from sandbox.salesforce.store import Row
-from sandbox.salesforce.tokens import Token, malformed, pointed, unquoted
+from sandbox.salesforce.tokens import malformed, unquoted
 
 Predicate = Callable[[Row], bool]
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -32,31 +35,13 @@ def _never(_row: Row) -> bool:
     return False
 
 
-class Names:
-    """The visible fields of the queried object, found by the names a query uses."""
-
-    def __init__(self, text: str, sobject: str, fields: Mapping[str, Field]) -> None:
-        self.text, self.sobject, self._fields = text, sobject, fields
-
-    def field(self, token: Token) -> Field:
-        """The field a token names, perhaps behind the object's own name; INVALID_FIELD for an unknown one."""
-        prefix, _, name = token.text.rpartition(".")
-        if prefix and prefix.lower() != self.sobject.lower():
-            raise malformed(self.text, token.at, f"unexpected token: '{token.text}'")
-        field = self._fields.get(name.lower())
-        if field is None:
-            raise self.refused(token, no_such_column(self.sobject, name))
-        return field
-
-    def refused(self, token: Token, message: str, code: str = "INVALID_FIELD") -> ApiError:
-        """An error that points at the token."""
-        return ApiError(code, pointed(self.text, token.at, message))
-
-
 def predicate(condition: Condition, names: Names) -> Predicate:
     """The condition as a function of a row."""
     if isinstance(condition, Comparison):
         return _comparison(condition, names)
+    if isinstance(condition, Negation):
+        part = predicate(condition.part, names)
+        return lambda row: not part(row)
     parts = [predicate(part, names) for part in condition.parts]
     if condition.joined == "and":
         return lambda row: all(part(row) for part in parts)
@@ -66,65 +51,111 @@ def predicate(condition: Condition, names: Names) -> Predicate:
 def sort_rows(rows: list[Row], order: tuple[Ordering, ...], names: Names) -> None:
     """Sort in place; blanks come first unless the query says NULLS LAST."""
     for entry in reversed(order):
-        field = names.field(entry.field)
+        column = names.column(entry.field)
+        field, get = column.field, column.get
         if not field.may("S"):
             raise names.refused(entry.field, f"field '{field.name}' can not be sorted in a query call")
-        blanks = [row for row in rows if row[field.name] is None]
-        filled = [row for row in rows if row[field.name] is not None]
-        filled.sort(key=_sort_key(field), reverse=entry.descending)
+        blanks = [row for row in rows if get(row) is None]
+        filled = [row for row in rows if get(row) is not None]
+        filled.sort(key=_sort_key(column), reverse=entry.descending)
         rows[:] = filled + blanks if entry.nulls_last else blanks + filled
 
 
-def _sort_key(field: Field) -> Callable[[Row], Any]:
-    name = field.name
-    return (lambda row: row[name].lower()) if field.type in TEXTS else (lambda row: row[name])
+def _sort_key(column: Column) -> Callable[[Row], Any]:
+    get = column.get
+    return (lambda row: get(row).lower()) if column.field.type in TEXTS else get
 
 
 def _comparison(condition: Comparison, names: Names) -> Predicate:
-    field, word = names.field(condition.field), condition.operator
+    column, word = names.column(condition.field), condition.operator
+    field = column.field
     if not field.may("F"):
         raise names.refused(condition.field, f"field '{field.name}' can not be filtered in a query call")
     _check_operator(field, condition, names)
     if word == "like":
-        return _like(field, condition, names)
+        return _like(column, condition, names)
+    if condition.values[0].kind == "relative":
+        return _within(column, condition, names)
     values = [_value(field, literal, condition, names) for literal in condition.values]
+    if word in ("includes", "excludes"):
+        return _chosen(
+            column.get, [str(value or "").split(";") for value in values], wanted=word == "includes"
+        )
     if word in ("=", "in", "!=", "not in"):
-        return _membership(field, frozenset(values), wanted=word in ("=", "in"))
+        return _membership(column, frozenset(values), wanted=word in ("=", "in"))
     if values[0] is None:
         return _never
-    return _ranked(field, COMPARE[word], values[0])
+    return _ranked(column, COMPARE[word], values[0])
 
 
 def _check_operator(field: Field, condition: Comparison, names: Names) -> None:
     word = condition.operator
-    unordered = word in COMPARE and field.type in ("boolean", "address")
-    if unordered or (word == "like" and field.type not in TEXTS) or field.type == "address":
+    unfit = word in COMPARE and field.type in ("boolean", "multipicklist")
+    unfit |= (word in ("includes", "excludes")) != (field.type == "multipicklist" and word not in ("=", "!="))
+    unfit |= word == "like" and field.type not in TEXTS
+    if unfit or field.type == "address":
         message = f"invalid operator on {'dateTime' if field.type == 'datetime' else field.type} field"
         raise names.refused(condition.field, message, "INVALID_QUERY_FILTER_OPERATOR")
 
 
-def _membership(field: Field, values: frozenset[Any], *, wanted: bool) -> Predicate:
-    name = field.name
-    if field.type in TEXTS:
+def _membership(column: Column, values: frozenset[Any], *, wanted: bool) -> Predicate:
+    get = column.get
+    if column.field.type in TEXTS:
         return lambda row: (
             (
-                ((value := row[name]) is None and None in values)
+                ((value := get(row)) is None and None in values)
                 or (value is not None and value.lower() in values)
             )
             is wanted
         )
-    return lambda row: (row[name] in values) is wanted
+    return lambda row: (get(row) in values) is wanted
 
 
-def _ranked(field: Field, compare: Callable[[Any, Any], bool], limit: Any) -> Predicate:
-    name = field.name
-    if field.type in TEXTS:
-        return lambda row: (value := row[name]) is not None and compare(value.lower(), limit)
-    return lambda row: (value := row[name]) is not None and compare(value, limit)
+def _chosen(get: Callable[[Row], Any], groups: list[list[str]], *, wanted: bool) -> Predicate:
+    """Whether a multi-select picklist holds all values of any group; a blank one neither includes nor excludes."""
+
+    def holds(row: Row) -> bool:
+        held = get(row)
+        found = held is not None and any(set(group) <= set(held.lower().split(";")) for group in groups)
+        return held is not None and found is wanted
+
+    return holds
 
 
-def _like(field: Field, condition: Comparison, names: Names) -> Predicate:
-    literal, name = condition.values[0], field.name
+def _within(column: Column, condition: Comparison, names: Names) -> Predicate:
+    """A comparison with a word for a span of days, which are those of the org's time zone."""
+    field, literal, get = column.field, condition.values[0], column.get
+    zone = ZoneInfo(names.records.time_zone())
+    days = span(literal.text, names.records.clock.now().astimezone(zone).date())
+    if field.type not in ("date", "datetime") or days is None or len(condition.values) > 1:
+        raise _mistyped(field, literal, condition, names)
+    if field.type == "date":
+        start, end = (day.isoformat() for day in days)
+    else:
+        start, end = (moments.written(datetime.combine(day, time(), zone)) for day in days)
+    test: dict[str, Callable[[str], bool]] = {
+        "=": lambda value: start <= value < end,
+        "!=": lambda value: not start <= value < end,
+        "<": lambda value: value < start,
+        "<=": lambda value: value < end,
+        ">": lambda value: value >= end,
+        ">=": lambda value: value >= start,
+    }
+    if condition.operator not in test:
+        raise _mistyped(field, literal, condition, names)
+    holds, blank = test[condition.operator], condition.operator == "!="
+    return lambda row: blank if (value := get(row)) is None else holds(value)
+
+
+def _ranked(column: Column, compare: Callable[[Any, Any], bool], limit: Any) -> Predicate:
+    get = column.get
+    if column.field.type in TEXTS:
+        return lambda row: (value := get(row)) is not None and compare(value.lower(), limit)
+    return lambda row: (value := get(row)) is not None and compare(value, limit)
+
+
+def _like(column: Column, condition: Comparison, names: Names) -> Predicate:
+    literal, get, field = condition.values[0], column.get, column.field
     pattern = unquoted(literal.text, keep="%_") if literal.kind == "string" else None
     if pattern is None:
         raise _mistyped(field, literal, condition, names)
@@ -133,7 +164,7 @@ def _like(field: Field, condition: Comparison, names: Names) -> Predicate:
     expression = re.compile(
         "".join(wild.get(part) or re.escape(part[-1]) for part in parts), re.IGNORECASE | re.DOTALL
     )
-    return lambda row: (value := row[name]) is not None and expression.fullmatch(value) is not None
+    return lambda row: (value := get(row)) is not None and expression.fullmatch(value) is not None
 
 
 def _value(field: Field, literal: Literal, condition: Comparison, names: Names) -> Any:

@@ -6,15 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.salesforce.columns import Column, Names
 from sandbox.salesforce.errors import NAMES_HINT, ApiError
 from sandbox.salesforce.fields import Field
-from sandbox.salesforce.filters import Names, predicate, sort_rows
+from sandbox.salesforce.filters import predicate, sort_rows
 from sandbox.salesforce.ids import DIGITS
 from sandbox.salesforce.objects import FIELDS
 from sandbox.salesforce.records import Records
 from sandbox.salesforce.soql import Count, Query, parse
 from sandbox.salesforce.store import Row
-from sandbox.salesforce.tokens import malformed, pointed
+from sandbox.salesforce.tokens import Token, malformed, pointed
 
 SMALLEST, LARGEST = 200, 2000
 
@@ -24,7 +25,8 @@ class Cursor:
     """The rest of a query: what was found, and until when (epoch seconds) it is kept."""
 
     sobject: str
-    fields: list[Field]
+    names: Names
+    columns: list[Column]
     ids: list[str]
     ends: float
 
@@ -43,13 +45,17 @@ class Queries:
         """
         query = parse(text)
         sobject = self._sobject(query)
-        names = Names(query.text, sobject, self._records.schema.fields(sobject))
-        fields = _selected(query, names)
+        names = Names(query.text, sobject, self._records)
+        columns = _selected(query, names)
         rows = self._rows(query, sobject, names, everything=everything)
         if any(isinstance(entry, Count) for entry in query.fields):
             return _counted(query, rows, names)
         cursor = Cursor(
-            sobject, fields, [row["Id"] for row in rows], self._now() + self._settings["locator_seconds"]
+            sobject,
+            names,
+            columns,
+            [row["Id"] for row in rows],
+            self._now() + self._settings["locator_seconds"],
         )
         return self._page(cursor, None, 0, base, options)
 
@@ -65,7 +71,7 @@ class Queries:
         self, cursor: Cursor, locator: str | None, start: int, base: str, options: str | None
     ) -> dict[str, Any]:
         size = batch_size(options)
-        if sum(field.long_text for field in cursor.fields) >= 2:
+        if sum(column.field.long_text for column in cursor.columns) >= 2:
             size = min(size, SMALLEST)
         end = start + size
         rows = (self._records.store.get(cursor.sobject, id18) for id18 in cursor.ids[start:end])
@@ -73,7 +79,7 @@ class Queries:
         if not page["done"]:
             locator = locator or self._keep(cursor)
             page["nextRecordsUrl"] = f"{base}/query/{locator}-{end}"
-        page["records"] = [shown(cursor.sobject, row, cursor.fields, base) for row in rows if row is not None]
+        page["records"] = [_record(cursor, row, base) for row in rows if row is not None]
         return page
 
     def _keep(self, cursor: Cursor) -> str:
@@ -131,17 +137,34 @@ def shown(sobject: str, row: Row, fields: list[Field], base: str) -> dict[str, A
     return record
 
 
-def _selected(query: Query, names: Names) -> list[Field]:
-    fields: list[Field] = []
+def _record(cursor: Cursor, row: Row, base: str) -> dict[str, Any]:
+    """A row with its columns; fields of another record stand in an object of their own."""
+    record = shown(cursor.sobject, row, [], base)
+    for column in cursor.columns:
+        if column.reference is None:
+            record[column.field.name] = row[column.field.name]
+            continue
+        name = str(column.reference.relationship)
+        there = cursor.names.parent(row, column.reference)
+        if there is None:
+            record[name] = None
+        else:
+            held = record.setdefault(name, shown(*there, [], base))
+            held[column.field.name] = there[1][column.field.name]
+    return record
+
+
+def _selected(query: Query, names: Names) -> list[Column]:
+    columns: list[Column] = []
     for entry in query.fields:
         if isinstance(entry, Count):
             _check_count(query, entry, names)
             continue
-        field = names.field(entry)
-        if field in fields:
-            raise ApiError("INVALID_FIELD", f"duplicate field selected: {field.name}")
-        fields.append(field)
-    return fields
+        column = names.column(entry)
+        if column.path in [one.path for one in columns]:
+            raise ApiError("INVALID_FIELD", f"duplicate field selected: {column.field.name}")
+        columns.append(column)
+    return columns
 
 
 def _check_count(query: Query, count: Count, names: Names) -> None:
@@ -151,7 +174,7 @@ def _check_count(query: Query, count: Count, names: Names) -> None:
     if count.field is None and len(query.fields) > 1:
         raise malformed(query.text, query.sobject.at, "unexpected token: 'COUNT'")
     if count.field is not None:
-        names.field(count.field)
+        names.column(count.field)
 
 
 def _counted(query: Query, rows: list[Row], names: Names) -> dict[str, Any]:
@@ -159,6 +182,6 @@ def _counted(query: Query, rows: list[Row], names: Names) -> dict[str, Any]:
         return {"totalSize": len(rows), "done": True, "records": []}
     record: dict[str, Any] = {"attributes": {"type": "AggregateResult"}}
     for number, entry in enumerate(entry for entry in query.fields if isinstance(entry, Count)):
-        name = names.field(entry.field).name if entry.field else "Id"
-        record[entry.alias or f"expr{number}"] = sum(row[name] is not None for row in rows)
+        column = names.column(entry.field or Token("name", "Id", 0))
+        record[entry.alias or f"expr{number}"] = sum(column.get(row) is not None for row in rows)
     return {"totalSize": 1, "done": True, "records": [record]}

@@ -111,6 +111,11 @@ class Records:
         """Now, as the vendor's clock has it, in whole seconds."""
         return moments.written(self.clock.now())
 
+    def time_zone(self) -> str:
+        """The org's, by its name."""
+        (org,) = self.store.tables["Organization"].values()
+        return str(org["TimeZoneSidKey"])
+
     def archive(self) -> None:
         """Archive closed tasks that are at least a year old, as a real org does in the background."""
         limit = (self.clock.now() - ARCHIVE_AFTER).date().isoformat()

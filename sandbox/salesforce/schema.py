@@ -42,6 +42,10 @@ class Schema:
         """Whether the integration user may use the object at all."""
         return sobject.lower() not in [str(name).lower() for name in self._settings["hidden_objects"]]
 
+    def knows(self, sobject: str) -> bool:
+        """Whether the org has the object, and the integration user may use it."""
+        return sobject in OBJECTS and self.visible(sobject)
+
     def named(self, name: str) -> str:
         """The object's own spelling of a name given in any case; 404 when there is none that may be used."""
         found = next((known for known in OBJECTS if known.lower() == name.lower()), None)

@@ -2,15 +2,18 @@
 
 SELECT fields | COUNT() | COUNT(field) [alias] FROM object [WHERE condition]
 [ORDER BY field [ASC|DESC] [NULLS FIRST|LAST], ...] [LIMIT n] [OFFSET n]
-Conditions: = != < <= > >= LIKE [NOT] IN, joined by AND or OR, which mix only with parentheses.
+Conditions: = != < <= > >= LIKE [NOT] IN INCLUDES EXCLUDES, negated by NOT, joined by AND or OR, which mix only with
+parentheses. A field may be one of a record that is referred to (Account.Name), a day a word (TODAY, LAST_N_DAYS:3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import NoReturn, TypeVar
 
+from sandbox.salesforce.date_literals import span
 from sandbox.salesforce.tokens import Token, malformed, tokens
 
 _RESERVED = frozenset(
@@ -42,11 +45,13 @@ _RESERVED = frozenset(
 )
 Item = TypeVar("Item")
 COMPARISONS = frozenset(("=", "!=", "<", "<=", ">", ">="))
+LISTED = frozenset(("in", "not in", "includes", "excludes"))
+ANY_DAY = date(2026, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value as written: kind is string, number, date, datetime, boolean or null."""
+    """A value as written: kind is string, number, date, datetime, relative (TODAY), boolean or null."""
 
     kind: str
     text: str
@@ -54,7 +59,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`field operator value`, or `field in/not in (values)`."""
+    """`field operator value`, or `field in/not in/includes/excludes (values)`."""
 
     field: Token
     operator: str
@@ -69,7 +74,14 @@ class Group:
     parts: tuple[Condition, ...]
 
 
-Condition = Comparison | Group
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """NOT before a condition."""
+
+    part: Condition
+
+
+Condition = Comparison | Group | Negation
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +160,15 @@ class _Parser:
         return parts[0] if not joined else Group(joined, tuple(parts))
 
     def _term(self) -> Condition:
+        if self._accept("not"):
+            return Negation(self._term())
         if self._accept("("):
             inner = self._condition()
             self._expect(")")
             return inner
         field = self._name()
         operator = self._operator()
-        if operator.endswith("in"):
+        if operator in LISTED:
             self._expect("(")
             values = self._list(self._literal)
             self._expect(")")
@@ -167,7 +181,7 @@ class _Parser:
         if word == "not":
             self._expect("in")
             return "not in"
-        if word in COMPARISONS or word in ("in", "like"):
+        if word in COMPARISONS or word in LISTED or word == "like":
             return word
         raise malformed(self.text, token.at, f"unexpected token: '{token.text}'")
 
@@ -176,6 +190,8 @@ class _Parser:
         word = token.text.lower()
         if token.kind in ("string", "number", "date", "datetime"):
             return Literal(token.kind, token.text)
+        if token.kind in ("name", "relative") and span(token.text, ANY_DAY) is not None:
+            return Literal("relative", token.text)
         if token.kind == "name" and word in ("null", "true", "false"):
             return Literal("null" if word == "null" else "boolean", word)
         raise malformed(self.text, token.at, f"unexpected token: '{token.text}'")

@@ -1,26 +1,39 @@
-"""SOSL as phone look-ups need it: FIND {digits} IN PHONE FIELDS RETURNING Contact(Id, ...) [LIMIT n]."""
+"""SOSL: FIND {words} [IN scope FIELDS] [RETURNING Contact(Id, ... [WHERE] [ORDER BY] [LIMIT]), ...] [LIMIT n].
+
+Words are sought whole, or by their beginning with a * at the end; all must be there unless OR stands between them.
+Quotes, ? and words that are shut out are refused.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
 from sandbox.salesforce import moments
+from sandbox.salesforce.columns import Column, Names
 from sandbox.salesforce.errors import ApiError
-from sandbox.salesforce.fields import Field
-from sandbox.salesforce.filters import Names
+from sandbox.salesforce.filters import predicate, sort_rows
 from sandbox.salesforce.objects import FIELDS
 from sandbox.salesforce.query import shown
 from sandbox.salesforce.records import Records
+from sandbox.salesforce.soql import Count, Query, parse
 from sandbox.salesforce.store import Row
-from sandbox.salesforce.tokens import Token
 
+SEARCHED = ("Account", "Contact", "Lead")
+MOST = 2000
 _SEARCH = re.compile(
-    r"\s*FIND\s*\{([^{}]*)\}\s*IN\s+PHONE\s+FIELDS\s+RETURNING\s+(.+?)(?:\s+LIMIT\s+(\d+))?\s*",
+    r"\s*FIND\s*\{(?P<words>[^{}]*)\}(?:\s*IN\s+(?P<scope>ALL|NAME|EMAIL|PHONE|SIDEBAR)\s+FIELDS)?"
+    r"(?:\s+RETURNING\s+(?P<objects>.+?))?(?:\s+LIMIT\s+(?P<limit>\d+))?\s*",
     re.IGNORECASE | re.DOTALL,
 )
-_RETURNED = re.compile(r"\s*(\w+)\s*(?:\(([\w\s,]*)\))?\s*(?:,|\Z)")
+_RETURNED = re.compile(r"\s*(\w+)\s*(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\))?\s*(?:,(?=\s*\w)|\Z)")
+_WORD = re.compile(r"\w+\*?", re.ASCII)
+_CLAUSE = re.compile(r"\s+(?:WHERE|ORDER\s+BY|LIMIT|OFFSET)\s", re.IGNORECASE)
+_TYPES = {"phone": {"phone"}, "email": {"email"}}
+_TEXT = {"string", "textarea", "phone", "email", "url", "picklist", "multipicklist"}
+Matches = Callable[[Row], bool]
 
 
 def search(records: Records, text: str, base: str, lag_seconds: float) -> dict[str, Any]:
@@ -28,50 +41,98 @@ def search(records: Records, text: str, base: str, lag_seconds: float) -> dict[s
     match = _SEARCH.fullmatch(text)
     if match is None:
         raise _malformed(f"No search term found. The search term must be enclosed in braces: {text}")
-    term = match[1].strip()
-    if not re.fullmatch(r"\d{2,}", term):
-        raise _malformed(f"search term must be longer than one character: {term}")
+    words, scope = _words(match["words"].strip()), (match["scope"] or "all").lower()
     until = moments.written(records.clock.now() - timedelta(seconds=lag_seconds)) if lag_seconds else "9"
     found: list[dict[str, Any]] = []
-    for sobject, fields in _returned(records, text, match[2]):
-        rows = (
+    for sobject, clause in _returned(records, match["objects"] or ""):
+        query = parse(f"SELECT {clause}")
+        names = Names(query.text, sobject, records)
+        indexed = (
             row
             for row in records.store.tables[sobject].values()
             if not row["IsDeleted"] and row["SystemModstamp"] <= until
         )
-        found += [shown(sobject, row, fields, base) for row in rows if _has_number(sobject, row, term)]
-    return {"searchRecords": found[: int(match[3] or 2000)]}
+        hits = [row for row in indexed if _holds(sobject, scope, words, row)]
+        fields = [column.field for column in _columns(query, names)]
+        found += [shown(sobject, row, fields, base) for row in _narrowed(hits, query, names)]
+    return {"searchRecords": found[: int(match["limit"] or MOST)]}
 
 
-def _returned(records: Records, text: str, clause: str) -> list[tuple[str, list[Field]]]:
+def _words(term: str) -> list[list[str]]:
+    """The term as alternatives, each of words that must all be there."""
+    groups: list[list[str]] = [[]]
+    for word in term.split():
+        if word == "OR":
+            groups.append([])
+        elif word != "AND":
+            if not _WORD.fullmatch(word):
+                raise _malformed(f"a reserved character must be escaped, or is not understood here: {word}")
+            if len(word.rstrip("*")) < 2:
+                raise _malformed(f"search term must be longer than one character: {word}")
+            groups[-1].append(word.lower())
+    if not all(groups):
+        raise _malformed(f"search term must be longer than one character: {term}")
+    return groups
+
+
+def _returned(records: Records, clause: str) -> list[tuple[str, str]]:
+    """Each object with its part as the rest of a query; without any, the ids of all objects that are searched."""
+    if not clause:
+        return [(name, f"Id FROM {name}") for name in SEARCHED if records.schema.visible(name)]
     found, at = [], 0
     while at < len(clause):
         match = _RETURNED.match(clause, at)
         if match is None:
             raise _malformed(f"unexpected token: {clause[at:]}")
-        found.append(_fields(records, text, match[1], match[2]))
+        name = next((known for known in SEARCHED if known.lower() == match[1].lower()), None)
+        if name is None or not records.schema.visible(name):
+            raise ApiError("INVALID_TYPE", f"sObject type '{match[1]}' is not supported.")
+        inner = (match[2] or "Id").strip() or "Id"
+        cut = narrowing.start() if (narrowing := _CLAUSE.search(inner)) else len(inner)
+        found.append((name, f"{inner[:cut]} FROM {name}{inner[cut:]}"))
         at = match.end()
     return found
 
 
-def _fields(records: Records, text: str, name: str, listed: str | None) -> tuple[str, list[Field]]:
-    sobject = next((known for known in ("Account", "Contact", "Lead") if known.lower() == name.lower()), None)
-    if sobject is None or not records.schema.visible(sobject):
-        raise ApiError("INVALID_TYPE", f"sObject type '{name}' is not supported.")
-    names = Names(text, sobject, records.schema.fields(sobject))
-    wanted = [word.strip() for word in (listed or "Id").split(",")]
-    return sobject, [names.field(Token("name", word, max(text.find(word), 0))) for word in wanted]
+def _columns(query: Query, names: Names) -> list[Column]:
+    columns = [names.column(entry) for entry in query.fields if not isinstance(entry, Count)]
+    if len(columns) < len(query.fields) or any(column.reference for column in columns):
+        raise _malformed("only fields of the object itself are understood here")
+    return columns
 
 
-def _has_number(sobject: str, row: Row, term: str) -> bool:
-    """A number matches as a whole: its digits, without a leading 1 if it has one, or one word of it."""
+def _narrowed(rows: list[Row], query: Query, names: Names) -> list[Row]:
+    if query.where is not None:
+        matches = predicate(query.where, names)
+        rows = [row for row in rows if matches(row)]
+    sort_rows(rows, query.order, names)
+    return rows[query.offset :][: query.limit]
+
+
+def _holds(sobject: str, scope: str, words: list[list[str]], row: Row) -> bool:
+    there = {one for field in _fields(sobject, scope) for one in _indexed(field, row[field])}
+
+    def found(word: str) -> bool:
+        return any(one.startswith(word[:-1]) for one in there) if word.endswith("*") else word in there
+
+    return any(all(found(word) for word in group) for group in words)
+
+
+def _fields(sobject: str, scope: str) -> Iterable[str]:
     for field in FIELDS[sobject].values():
-        if field.type == "phone" and row[field.name]:
-            words = re.findall(r"\d+", row[field.name])
-            digits = "".join(words)
-            if term in (digits, digits.removeprefix("1"), *words):
-                return True
-    return False
+        types = _TYPES.get(scope, _TEXT)
+        in_name = "Name" in field.name and field.type == "string"
+        if field.type in types and (scope != "name" or in_name):
+            yield field.name
+
+
+def _indexed(field: str, value: Any) -> Iterable[str]:
+    """The words of a text. Of a number also all its digits together, with and without a leading 1."""
+    words = re.findall(r"\w+", str(value).lower()) if value else []
+    yield from words
+    digits = "".join(re.findall(r"\d", str(value))) if value and field.endswith(("Phone", "Fax")) else ""
+    if digits:
+        yield from (digits, digits.removeprefix("1"))
 
 
 def _malformed(message: str) -> ApiError:

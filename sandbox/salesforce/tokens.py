@@ -13,6 +13,7 @@ _TOKEN = re.compile(
       | (?P<date>\d{4}-\d\d-\d\d)(?![\w:-])
       | (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+))(?![\w:-])
       | (?P<string>'(?:[^'\\]|\\.)*')
+      | (?P<relative>[A-Za-z]\w*:\d+)(?!\w)
       | (?P<name>[A-Za-z]\w*(?:\.[A-Za-z]\w*)*)
       | (?P<mark>!=|<=|>=|[=<>(),])""",
     re.VERBOSE | re.DOTALL,

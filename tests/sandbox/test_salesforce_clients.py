@@ -1,6 +1,7 @@
 """The real simple-salesforce against the stand-in over HTTP, its https calls turned to loopback."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from simple_salesforce import Salesforce as Client
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
     SalesforceMalformedRequest,
+    SalesforceMoreThanOneRecord,
     SalesforceResourceNotFound,
 )
 
@@ -85,6 +87,51 @@ def test_the_client_upserts_and_sends_collections(client: Any) -> None:
     with pytest.raises(SalesforceMalformedRequest) as refused:
         client.query("SELECT Foo FROM Contact")
     assert refused.value.content[0]["errorCode"] == "INVALID_FIELD"
+
+
+def test_the_client_uses_every_method_of_a_record(client: Any) -> None:
+    made = client.Contact.create({"LastName": "King", "Customer_Number__c": "C-77"})["id"]
+    assert client.Contact.get_by_custom_id("Customer_Number__c", "C-77")["Id"] == made
+    assert client.Contact.upsert("Customer_Number__c/C-77", {"LastName": "Byron"}) == 200
+    assert client.Contact.metadata()["objectDescribe"]["name"] == "Contact"
+    since = datetime.now(UTC) - timedelta(hours=1)
+    assert made in client.Contact.updated(since, since + timedelta(hours=2))["ids"]
+    client.Contact.delete(made)
+    gone = client.Contact.deleted(since, since + timedelta(hours=2))["deletedRecords"]
+    assert made in [one["id"] for one in gone]
+
+
+def test_the_client_pages_by_hand_and_sees_deleted_records(client: Any) -> None:
+    made = client.Contact.create({"LastName": "Gone"})["id"]
+    client.Contact.delete(made)
+    asked = "SELECT Id FROM Contact WHERE LastName = 'Gone'"
+    assert client.query(asked)["totalSize"] == 0
+    assert client.query_all(asked, include_deleted=True)["records"][0]["Id"] == made
+    page = client.query("SELECT Id FROM Contact", headers={"Sforce-Query-Options": "batchSize=200"})
+    more = client.query_more(page["nextRecordsUrl"], identifier_is_url=True)
+    assert (len(page["records"]), more["done"]) == (200, True)
+    locator = page["nextRecordsUrl"].rpartition("/")[2]
+    assert client.query_more(locator)["records"] == more["records"]
+
+
+def test_the_client_searches_quickly(client: Any) -> None:
+    made = client.Contact.create({"LastName": "Quickenborne"})["id"]
+    found = client.quick_search("Quickenborne")["searchRecords"]
+    assert [row["Id"] for row in found] == [made]
+
+
+def test_the_client_sends_composites(client: Any) -> None:
+    call = {"method": "GET", "url": "/services/data/v62.0/limits", "referenceId": "left"}
+    answer = client.restful("composite", method="POST", json={"compositeRequest": [call]})
+    assert answer["compositeResponse"][0]["httpStatusCode"] == 200
+
+
+def test_several_matches_of_an_external_id_are_an_exception_of_their_own(client: Any) -> None:
+    for name in ("Ada", "Grace"):
+        client.Contact.create({"LastName": name, "Email": "twins@example.com"})
+    with pytest.raises(SalesforceMoreThanOneRecord) as refused:
+        client.Contact.upsert("Email/twins@example.com", {"LastName": "x"})
+    assert len(refused.value.content) == 2
 
 
 def test_the_client_describes_and_asks_for_limits(client: Any) -> None:

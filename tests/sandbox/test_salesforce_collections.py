@@ -155,6 +155,47 @@ def test_a_composite_uses_earlier_results_and_is_one_request(org: Org) -> None:
     assert org.crm.settings["daily_used"] == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "times", "code"),
+    [
+        (f"{BASE}/query?q=SELECT+Id+FROM+Contact+LIMIT+1", 5, ""),
+        (f"{BASE}/query?q=SELECT+Id+FROM+Contact+LIMIT+1", 6, "LIMIT_EXCEEDED"),
+        (f"{BASE}/composite/sobjects/Contact?ids=003000000000000AAA&fields=Id", 6, "LIMIT_EXCEEDED"),
+        (f"{BASE}/limits", 25, ""),
+        (f"{BASE}/composite", 1, "INVALID_INPUT"),
+        ("/services/data/v50.0/limits", 1, "INVALID_INPUT"),
+        ("limits", 1, "INVALID_INPUT"),
+    ],
+)
+def test_a_composite_has_its_bounds(org: Org, url: str, times: int, code: str) -> None:
+    calls = [{"method": "GET", "url": url, "referenceId": f"a{place}"} for place in range(times)]
+    status, answer = org.ask("POST", "composite", {"compositeRequest": calls})
+    assert (answer[0]["errorCode"] if status == 400 else "") == code
+
+
+def test_a_composite_tells_where_a_new_record_is(org: Org) -> None:
+    call = {
+        "method": "POST",
+        "url": f"{BASE}/sobjects/Contact",
+        "referenceId": "a",
+        "body": {"LastName": "King"},
+    }
+    [part] = org.ask("POST", "composite", {"compositeRequest": [call]})[1]["compositeResponse"]
+    assert part["httpHeaders"] == {"Location": f"{BASE}/sobjects/Contact/{part['body']['id']}"}
+    assert org.ask("GET", "composite")[1] == {"sobjects": f"{BASE}/composite/sobjects"}
+
+
+def test_automations_that_are_not_made_for_many_rows_break_off(org: Org) -> None:
+    org.crm.settings["automation_rows"] = 2
+    rows = [contact(LastName=f"King{place}") for place in range(3)]
+    results = org.ask("POST", PATH, {"records": rows})[1]
+    assert {result["errors"][0]["statusCode"] for result in results} == {
+        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
+    }
+    assert "LimitException" in results[0]["errors"][0]["message"]
+    assert all(result["success"] for result in org.ask("POST", PATH, {"records": rows[:2]})[1])
+
+
 def test_an_all_or_none_composite_takes_everything_back(org: Org) -> None:
     calls = [
         {

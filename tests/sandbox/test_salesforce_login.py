@@ -102,6 +102,16 @@ def test_a_call_without_a_live_session_is_refused(org: Org) -> None:
     assert org.ask("GET", "limits") == (401, expired)
 
 
+def test_a_header_of_another_kind_is_told_from_an_ended_session(org: Org) -> None:
+    for given, code in (
+        ("Basic abc", "INVALID_AUTH_HEADER"),
+        ("Bearer abc", "INVALID_SESSION_ID"),
+        ("", "INVALID_SESSION_ID"),
+    ):
+        status, errors = org.ask("GET", "limits", authorization=given)
+        assert (status, errors[0]["errorCode"]) == (401, code)
+
+
 def test_a_revoked_session_ends_at_once(org: Org) -> None:
     org.crm.sessions.revoke_all()
     assert org.ask("GET", "limits")[0] == 401

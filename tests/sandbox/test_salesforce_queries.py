@@ -1,12 +1,14 @@
 """SOQL in the stand-in Salesforce: what it answers, and what it refuses."""
 
 import time
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from sandbox.salesforce import moments
+from sandbox.salesforce.date_literals import span
 from sandbox.seed import expected, people
 from tests.sandbox.salesforce_asking import BASE, Org
 
@@ -16,7 +18,13 @@ def org() -> Org:
     org = Org(200)
     org.create("Contact", FirstName="Ada", LastName="O'Brien", Nickname__c="50%_off", Interests__c="a\\b")
     org.create(
-        "Contact", FirstName="ada", LastName="Zuse", Phone="+14155550007", Lifetime_Value__c=12.5, VIP__c=True
+        "Contact",
+        FirstName="ada",
+        LastName="Zuse",
+        Phone="+14155550007",
+        Lifetime_Value__c=12.5,
+        VIP__c=True,
+        Topics__c="Sailing;Chess",
     )
     return org
 
@@ -66,6 +74,16 @@ def test_the_seeded_contacts_have_the_counts_they_were_built_to_have() -> None:
         ),
         ("Nickname__c NOT IN (null, 'x')", ["O'Brien"]),
         ("Contact.Nickname__c != '' AND Contact.IsDeleted = false", ["O'Brien"]),
+        ("NOT Phone = null AND NOT (FirstName != 'ada' OR CreatedDate < 2026-06-01T00:00:00Z)", ["Zuse"]),
+        ("Account.Name = null AND CreatedDate = TODAY", ["O'Brien", "Zuse"]),
+        (
+            "CreatedDate > YESTERDAY AND CreatedDate < NEXT_MONTH AND Owner.IsActive = true",
+            ["O'Brien", "Zuse"],
+        ),
+        ("CreatedDate = LAST_N_DAYS:3 AND CreatedDate >= THIS_YEAR", ["O'Brien", "Zuse"]),
+        ("CreatedDate = TOMORROW", []),
+        ("Topics__c INCLUDES ('Chess;Sailing', 'Gardening')", ["Zuse"]),
+        ("Topics__c EXCLUDES ('Gardening') AND CreatedDate = TODAY", ["Zuse"]),
     ],
 )
 def test_conditions_find_what_the_vendor_would_find(org: Org, where: str, found: list[str]) -> None:
@@ -124,15 +142,16 @@ def test_blanks_sort_first_unless_told_otherwise(org: Org) -> None:
         "SELECT Id FROM Contact WHERE",
         "SELECT * FROM Contact",
         "SELECT Id FROM Contact WHERE LastName = 'a' AND FirstName = 'b' OR VIP__c = true",
-        "SELECT Id FROM Contact WHERE NOT VIP__c = true",
+        "SELECT Id FROM Contact WHERE VIP__c = true NOT LastName = 'a'",
         "SELECT Id FROM Contact WHERE LastName IS NULL",
         'SELECT Id FROM Contact WHERE LastName = "Ada"',
         "SELECT Id FROM Contact WHERE LastName = 'Ada",
         "SELECT Id FROM Contact WHERE LastName = 'A\\da'",
-        "SELECT Id FROM Contact WHERE CreatedDate = TODAY",
+        "SELECT Id FROM Contact WHERE CreatedDate = LAST_N_DAYS",
+        "SELECT Id FROM Contact WHERE CreatedDate = LAST_N_MOONS:3",
         "SELECT Id FROM Contact WHERE Id IN (SELECT WhoId FROM Task)",
         "SELECT Id, (SELECT Id FROM Tasks) FROM Contact",
-        "SELECT Account.Name FROM Contact",
+        "SELECT Account.Owner.Name FROM Contact",
         "SELECT FIELDS(ALL) FROM Contact LIMIT 200",
         "SELECT LastName, COUNT(Id) FROM Contact",
         "SELECT MAX(SystemModstamp) FROM Contact",
@@ -170,6 +189,13 @@ def test_an_error_points_at_its_place(org: Org) -> None:
         ("SELECT Id FROM Contact WHERE Description = 'x'", "INVALID_FIELD", "field 'Description' can not be filtered"),
         ("SELECT Id FROM Contact ORDER BY Notes__c", "INVALID_FIELD", "field 'Notes__c' can not be sorted"),
         ("SELECT Id, id FROM Contact", "INVALID_FIELD", "duplicate field selected: Id"),
+        ("SELECT Boss.Name FROM Contact", "INVALID_FIELD", "Didn't understand relationship 'Boss' in field path"),
+        ("SELECT Account.Foo FROM Contact", "INVALID_FIELD", "No such column 'Foo' on entity 'Account'"),
+        ("SELECT Id FROM Contact WHERE LastName = TODAY", "INVALID_FIELD", "must be of type string"),
+        ("SELECT Id FROM Contact WHERE CreatedDate IN (TODAY)", "INVALID_FIELD", "must be of type dateTime"),
+        ("SELECT Id FROM Contact WHERE LastName INCLUDES ('a')", "INVALID_QUERY_FILTER_OPERATOR", "invalid operator on string"),
+        ("SELECT Id FROM Contact WHERE Topics__c LIKE 'a'", "INVALID_QUERY_FILTER_OPERATOR", "invalid operator on multipicklist"),
+        ("SELECT Id FROM Contact ORDER BY Topics__c", "INVALID_FIELD", "can not be sorted"),
         ("SELECT Id FROM Contact WHERE CreatedDate > '2026-01-01'", "INVALID_FIELD", "must be of type dateTime and should not"),
         ("SELECT Id FROM Contact WHERE CreatedDate > 2026-01-01", "INVALID_FIELD", "must be of type dateTime"),
         ("SELECT Id FROM Contact WHERE Birthdate = 2026-01-01T00:00:00Z", "INVALID_FIELD", "must be of type date "),
@@ -230,19 +256,91 @@ def test_a_uri_beyond_16384_bytes_is_refused(org: Org) -> None:
     assert org.query(f"SELECT Id FROM Contact WHERE Id IN ('{ids}')")[0] == 414
 
 
-def test_search_finds_whole_numbers_only(org: Org) -> None:
-    def search(sosl: str) -> Any:
-        return org.ask("GET", "search?q=" + sosl.replace(" ", "+").replace("{", "%7B").replace("}", "%7D"))
+def sosl(org: Org, text: str) -> Any:
+    return org.ask("GET", f"search?{urlencode({'q': text})}")[1]
 
-    found = search("FIND {4155550007} IN PHONE FIELDS RETURNING Contact(Id, LastName), Lead(Id)")
-    assert [row["LastName"] for row in found[1]["searchRecords"]] == ["Zuse"]
-    assert search("FIND {5550007} IN PHONE FIELDS RETURNING Contact(Id)")[1] == {"searchRecords": []}
-    for bad in (
-        "FIND {1} IN PHONE FIELDS RETURNING Contact(Id)",
-        "FIND 4155550007",
-        "FIND {a?b} IN ALL FIELDS RETURNING Contact",
-    ):
-        assert search(bad)[1][0]["errorCode"] == "MALFORMED_SEARCH"
+
+def hits(org: Org, text: str) -> list[str]:
+    return [row["LastName"] for row in sosl(org, text)["searchRecords"]]
+
+
+def test_search_finds_whole_numbers_only(org: Org) -> None:
+    assert hits(org, "FIND {4155550007} IN PHONE FIELDS RETURNING Contact(Id, LastName), Lead(Id)") == [
+        "Zuse"
+    ]
+    assert sosl(org, "FIND {5550007} IN PHONE FIELDS RETURNING Contact(Id)") == {"searchRecords": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("FIND {zuse} IN NAME FIELDS RETURNING Contact(LastName)", ["Zuse"]),
+        ("FIND {Ada AND Zus*} RETURNING Contact(LastName)", ["Zuse"]),
+        ("FIND {Nobody OR Zuse} IN ALL FIELDS RETURNING Contact(LastName ORDER BY LastName)", ["Zuse"]),
+        ("FIND {Zuse} RETURNING Contact(LastName WHERE VIP__c = true), Lead", ["Zuse"]),
+        ("FIND {Zuse} RETURNING Contact(LastName WHERE VIP__c = false)", []),
+        ("FIND {Ada OR Zuse} RETURNING Contact(LastName ORDER BY LastName DESC LIMIT 1)", ["Zuse"]),
+        ("FIND {Zuse} IN PHONE FIELDS RETURNING Contact(LastName)", []),
+        ("FIND {Zu} RETURNING Contact(LastName)", []),
+    ],
+)
+def test_search_finds_words_in_its_fields(org: Org, text: str, found: list[str]) -> None:
+    assert hits(org, text) == found
+
+
+def test_a_search_that_names_no_object_gives_the_ids_of_all(org: Org) -> None:
+    [row] = sosl(org, "FIND {Zuse}")["searchRecords"]
+    assert (set(row), row["attributes"]["type"]) == ({"attributes", "Id"}, "Contact")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("FIND {1} IN PHONE FIELDS RETURNING Contact(Id)", "MALFORMED_SEARCH"),
+        ("FIND {} RETURNING Contact", "MALFORMED_SEARCH"),
+        ("FIND {Ada OR}", "MALFORMED_SEARCH"),
+        ("FIND 4155550007", "MALFORMED_SEARCH"),
+        ("FIND {a?b} IN ALL FIELDS RETURNING Contact", "MALFORMED_SEARCH"),
+        ("FIND {+14155550007} IN PHONE FIELDS RETURNING Contact(Id)", "MALFORMED_SEARCH"),
+        ("FIND {Ada} IN ODD FIELDS RETURNING Contact(Id)", "MALFORMED_SEARCH"),
+        ("FIND {Ada} RETURNING Contact(Id) and more", "MALFORMED_SEARCH"),
+        ("FIND {Ada} RETURNING Contact(Account.Name)", "MALFORMED_SEARCH"),
+        ("FIND {Ada} RETURNING Contact(Foo)", "INVALID_FIELD"),
+        ("FIND {Ada} RETURNING Foo(Id)", "INVALID_TYPE"),
+    ],
+)
+def test_a_search_that_is_none_is_refused(org: Org, text: str, code: str) -> None:
+    assert sosl(org, text)[0]["errorCode"] == code
+
+
+def test_fields_of_a_parent_stand_in_an_object_of_their_own(org: Org) -> None:
+    [seeded] = org.found(
+        "SELECT LastName, Account.Name, Account.Id, Owner.Name FROM Contact WHERE Account.Name LIKE 'A%' LIMIT 1"
+    )
+    assert seeded["Account"]["Name"] == "Acme"
+    assert seeded["Account"]["attributes"]["type"] == "Account"
+    assert seeded["Owner"]["Name"] == "Sam Seller"
+    assert org.found("SELECT Account.Name FROM Contact WHERE LastName = 'Zuse'") == [{"Account": None}]
+
+
+@pytest.mark.parametrize(
+    ("word", "first", "after"),
+    [
+        ("today", (2026, 3, 18), (2026, 3, 19)),
+        ("LAST_N_DAYS:2", (2026, 3, 16), (2026, 3, 19)),
+        ("NEXT_90_DAYS", (2026, 3, 19), (2026, 6, 17)),
+        ("N_DAYS_AGO:1", (2026, 3, 17), (2026, 3, 18)),
+        ("THIS_WEEK", (2026, 3, 15), (2026, 3, 22)),
+        ("LAST_MONTH", (2026, 2, 1), (2026, 3, 1)),
+        ("NEXT_N_MONTHS:10", (2026, 4, 1), (2027, 2, 1)),
+        ("THIS_QUARTER", (2026, 1, 1), (2026, 4, 1)),
+        ("LAST_N_YEARS:2", (2024, 1, 1), (2026, 1, 1)),
+    ],
+)
+def test_a_word_for_a_span_of_days_has_its_bounds(
+    word: str, first: tuple[int, int, int], after: tuple[int, int, int]
+) -> None:
+    assert span(word, date(2026, 3, 18)) == (date(*first), date(*after))
 
 
 def test_a_page_of_two_thousand_of_ten_thousand_is_quick() -> None:

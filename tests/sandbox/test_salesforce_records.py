@@ -98,6 +98,7 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({"AccountId": "001"}, "MALFORMED_ID", "Account ID: id value of incorrect type: 001"),
     ({"AccountId": ADA}, "FIELD_INTEGRITY_EXCEPTION", f"Account ID: id value of incorrect type: {ADA}"),
     ({"AccountId": "0015g0000000zzz"}, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id"),
+    ({"LASTNAME": "King"}, PARSER, "Duplicate field 'LASTNAME'"),
     ({"Id": ADA}, "INVALID_FIELD", "The Id field should not be specified in the sobject data."),
 ]
 ABOUT_NO_FIELD = ("INVALID_FIELD", PARSER)
@@ -168,6 +169,65 @@ def test_an_upsert_by_external_id_creates_once(org: Org) -> None:
     assert org.ask("PATCH", "sobjects/Task/Subject/Call", {})[0] == 404
 
 
+def test_a_record_is_deleted_by_its_external_id(org: Org) -> None:
+    ada = org.create("Contact", LastName="Lovelace", Customer_Number__c="C-1")
+    path = f"{CONTACT}/Customer_Number__c/c-1"
+    assert org.ask("DELETE", path) == (204, None)
+    assert org.ask("DELETE", path)[0] == 404
+    assert org.ask("GET", f"{CONTACT}/{ada}")[1][0]["errorCode"] == "ENTITY_IS_DELETED"
+
+
+def test_a_post_may_stand_for_another_method(org: Org) -> None:
+    ada = org.create("Contact", LastName="Lovelace")
+    assert org.ask("POST", f"{CONTACT}/{ada}?_HTTP_METHOD=PATCH", {"LastName": "King"}) == (204, None)
+    assert org.read("Contact", ada)["LastName"] == "King"
+
+
+def test_a_record_may_not_say_that_it_is_of_another_object(org: Org) -> None:
+    status, errors = org.ask("POST", CONTACT, {"attributes": {"type": "Task"}, "LastName": "King"})
+    assert (status, errors[0]["errorCode"]) == (400, "INVALID_TYPE")
+    assert org.ask("POST", CONTACT, {"attributes": {"type": "contact"}, "LastName": "King"})[0] == 201
+
+
+def test_every_field_that_may_not_be_written_is_named(org: Org) -> None:
+    errors = org.ask("POST", CONTACT, {"LastName": "King", "Name": "x", "Score__c": 1.0})[1]
+    assert errors[0]["fields"] == ["Name", "Score__c"]
+    assert "create/update fields: Name, Score__c." in errors[0]["message"]
+
+
+def test_an_owner_must_be_active(org: Org) -> None:
+    [former] = org.found("SELECT Id FROM User WHERE IsActive = false")
+    status, errors = org.ask("POST", CONTACT, {"LastName": "King", "OwnerId": former["Id"]})
+    assert (status, errors[0]["errorCode"]) == (400, "INACTIVE_OWNER_OR_USER")
+
+
+def test_the_record_type_is_one_that_the_user_may_use(org: Org) -> None:
+    infos = {one["name"]: one for one in org.ask("GET", f"{CONTACT}/describe")[1]["recordTypeInfos"]}
+    assert {name: one["available"] for name, one in infos.items()} == {
+        "Business": True,
+        "Partner": False,
+        "Master": True,
+    }
+    made = org.create("Contact", LastName="King")
+    assert org.read("Contact", made)["RecordTypeId"] == infos["Business"]["recordTypeId"]
+    given = {"LastName": "King", "RecordTypeId": infos["Partner"]["recordTypeId"]}
+    errors = org.ask("POST", CONTACT, given)[1]
+    assert (errors[0]["errorCode"], errors[0]["fields"]) == ("INVALID_CROSS_REFERENCE_KEY", ["RecordTypeId"])
+    assert len(org.found("SELECT Id FROM RecordType WHERE SobjectType = 'Contact'")) == 2
+
+
+def test_picklists_take_active_values_one_or_several(org: Org) -> None:
+    fields = {field["name"]: field for field in org.ask("GET", f"{CONTACT}/describe")[1]["fields"]}
+    assert {one["value"]: one["active"] for one in fields["Tier__c"]["picklistValues"]}["Platinum"] is False
+    assert org.create("Contact", LastName="King", Tier__c="Gold", Topics__c="Chess;Sailing")
+    for field, value in (("Tier__c", "Platinum"), ("Topics__c", "Chess;Golf")):
+        errors = org.ask("POST", CONTACT, {"LastName": "King", field: value})[1]
+        assert (errors[0]["errorCode"], errors[0]["fields"]) == (
+            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+            [field],
+        )
+
+
 def test_an_upsert_by_email_with_several_matches_names_them(org: Org) -> None:
     twins = [org.create("Contact", LastName=name, Email="twin@example.com") for name in ("Ada", "Grace")]
     status, urls = org.ask("PATCH", f"{CONTACT}/Email/twin@example.com", {"LastName": "x"})
@@ -211,3 +271,9 @@ def test_duplicate_rules_alert_or_block() -> None:
     assert org.ask("POST", CONTACT, twin, **allow)[0] == 201
     org.crm.settings["duplicate_rule"] = "block"
     assert org.ask("POST", CONTACT, twin, **allow)[0] == 400
+    lead = org.create("Lead", LastName="Hopper", Company="Navy", Email="grace@example.com")
+    result = org.ask("POST", CONTACT, {"LastName": "H.", "Email": "grace@example.com"})[1][0][
+        "duplicateResut"
+    ]
+    assert result["matchResults"][0]["entityType"] == "Lead"
+    assert result["matchResults"][0]["matchRecords"][0]["record"]["Id"] == lead
