@@ -34,10 +34,13 @@ def analysis_values(conversation: Conversation) -> dict[str, Any]:
     return {**{name: value for name, value in built_in.items() if not is_blank(value)}, **given}
 
 
-def apply(conversation: Conversation, *, may_go_on: Callable[[], bool] = lambda: True) -> bool:
-    """Apply what is outstanding, in the mappings' order; False when `may_go_on` ended it early.
+def apply(
+    conversation: Conversation, *, may_go_on: Callable[[], bool] = lambda: True, may_ask: bool = True
+) -> bool:
+    """Apply what is outstanding, in the mappings' order; False when something is left.
 
-    Nothing happens to a conversation without a contact.
+    That is when `may_go_on` ended it early, or without `may_ask` where the LLM has to be asked: then all other fields have
+    been dealt with, and of such a field nothing behind it. Nothing happens to a conversation without a contact.
     """
     values = analysis_values(conversation)
     outstanding = _outstanding(conversation)
@@ -46,16 +49,18 @@ def apply(conversation: Conversation, *, may_go_on: Callable[[], bool] = lambda:
         [ledger.row(conversation, mapping, Outcome.SKIPPED, ledger.NO_VALUE) for mapping in missing],
         ignore_conflicts=True,
     )
+    left: set[str] = set()
     for mapping in outstanding:
-        if mapping in missing:
+        if mapping in missing or mapping.contact_field in left:
             continue
         if not may_go_on():
             return False
         try:
-            _apply_one(conversation, mapping, values[mapping.analysis_field], may_go_on)
+            done = _apply_one(conversation, mapping, values[mapping.analysis_field], may_go_on, may_ask)
         except Contact.DoesNotExist:
             return True
-    return True
+        left |= set() if done else {mapping.contact_field}
+    return not left
 
 
 def _outstanding(conversation: Conversation) -> list[AnalysisMapping]:
@@ -70,18 +75,23 @@ def _outstanding(conversation: Conversation) -> list[AnalysisMapping]:
 
 
 def _apply_one(
-    conversation: Conversation, mapping: AnalysisMapping, raw: Any, may_go_on: Callable[[], bool]
-) -> None:
+    conversation: Conversation,
+    mapping: AnalysisMapping,
+    raw: Any,
+    may_go_on: Callable[[], bool],
+    may_ask: bool,
+) -> bool:
+    """False: the LLM has to be asked, and may not be."""
     spec = field_specs().get(mapping.contact_field)
     try:
         new = fitting(mapping, spec, raw)
     except DoesNotFit as error:
         ledger.record(conversation, mapping, Outcome.SKIPPED, str(error))
-        return
+        return True
     if mapping.update_mode == UpdateMode.MERGE and spec is not None:
-        merge(conversation, mapping, spec, str(new), may_go_on)
-    else:
-        _write(conversation, mapping, new)
+        return merge(conversation, mapping, spec, str(new), may_go_on, may_ask=may_ask)
+    _write(conversation, mapping, new)
+    return True
 
 
 def fitting(mapping: AnalysisMapping, spec: FieldSpec | None, raw: Any) -> Value:

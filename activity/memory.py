@@ -17,8 +17,8 @@ MOST_TOLD, KEPT = 24_000, 1_500
 NOTHING_SAID = "The conversation has neither a transcript nor a summary."
 
 
-def remember(conversation: Conversation, may_go_on: Callable[[], bool]) -> bool:
-    """Rewrite the memory of the conversation's contact, once; False when there was no time for it."""
+def remember(conversation: Conversation, may_go_on: Callable[[], bool], *, may_ask: bool = True) -> bool:
+    """Rewrite the memory of the conversation's contact, once; False when there was no time or leave for it."""
     if conversation.contact_id is None or conversation.applied_at is not None or not governance().memory:
         return True
     if ledger.applied(conversation, None):
@@ -26,10 +26,9 @@ def remember(conversation: Conversation, may_go_on: Callable[[], bool]) -> bool:
     if not may_go_on():
         return False
     wanted = wanted_of(conversation)
-    if wanted is None:
-        ledger.record(conversation, None, AppliedMapping.Outcome.SKIPPED, NOTHING_SAID)
-    else:
-        merging.settle(wanted, may_go_on)
+    if wanted is not None:
+        return merging.settle(wanted, may_go_on, may_ask=may_ask)
+    ledger.record(conversation, None, AppliedMapping.Outcome.SKIPPED, NOTHING_SAID)
     return True
 
 

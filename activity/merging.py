@@ -31,9 +31,11 @@ def merge(
     spec: FieldSpec,
     new: str,
     may_go_on: Callable[[], bool],
-) -> None:
-    """Merge and write what a mapping brought."""
-    settle(wanted_of(conversation, mapping, spec, new), may_go_on)
+    *,
+    may_ask: bool = True,
+) -> bool:
+    """Merge and write what a mapping brought; False when the LLM has to be asked and may not be."""
+    return settle(wanted_of(conversation, mapping, spec, new), may_go_on, may_ask=may_ask)
 
 
 def wanted_of(conversation: Conversation, mapping: AnalysisMapping, spec: FieldSpec, new: str) -> Wanted:
@@ -50,26 +52,32 @@ def wanted_of(conversation: Conversation, mapping: AnalysisMapping, spec: FieldS
     )
 
 
-def settle(wanted: Wanted, may_go_on: Callable[[], bool]) -> None:
-    """Merge and write; redone once when the field moved meanwhile, after that both texts are kept."""
+def settle(wanted: Wanted, may_go_on: Callable[[], bool], *, may_ask: bool = True) -> bool:
+    """Merge and write; redone once when the field moved meanwhile, after that both texts are kept.
+
+    Without `may_ask` only what needs no LLM is written; returns False when it does need one.
+    """
     for round_ in range(ROUNDS):
         if round_ and not may_go_on():
             break
         old = value_now(wanted)
         if ledger.applied(wanted.conversation, wanted.mapping):
-            return
+            return True
         if not wanted.needs_merging(old):
             if _write(wanted, old, None):
-                return
+                return True
             continue
+        if not may_ask:
+            return False
         answer = asking.ask(wanted, old)
         if wanted.reviewed:
             _put_up(wanted, answer)
-            return
+            return True
         if _write(wanted, old, answer):
-            return
+            return True
         MergeReview.objects.filter(pk=answer.pk).update(state=State.SUPERSEDED)
     _keep_both(wanted)
+    return True
 
 
 def value_now(wanted: Wanted) -> str:

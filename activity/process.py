@@ -64,16 +64,14 @@ def deliver_some() -> int:
 
 
 def apply_some() -> int:
-    """Apply the analysis mappings of one batch of conversations."""
+    """Apply the analysis mappings of one batch of conversations: of all of them what needs no LLM first, then the rest."""
     due = Conversation.objects.filter(apply_due_at__lte=timezone.now()).order_by("apply_due_at", "id")
     ids, until = claim(due, limit=ANALYSES, lease=ANALYSIS_LEASE)
     may_go_on = stretch(ANALYSIS_STRETCH)
-    for position, pk in enumerate(ids):
-        if not may_go_on():
-            release(Conversation, ids[position:], until)
-            return position
-        if conversation := Conversation.objects.filter(pk=pk).first():
-            _apply(conversation, until, may_go_on)
+    left = ids
+    for may_ask in (False, True):
+        left = [pk for pk in left if not (may_go_on() and _apply(pk, until, may_go_on, may_ask=may_ask))]
+    release(Conversation, left, until)
     return len(ids)
 
 
@@ -117,31 +115,43 @@ def _park(delivery: WebhookDelivery, what: str) -> None:
 # --- one analysis ---------------------------------------------------------------------------------
 
 
-def _apply(conversation: Conversation, until: datetime, may_go_on: Callable[[], bool]) -> None:
-    attempts, row = conversation.apply_attempts + 1, Conversation.objects.filter(pk=conversation.pk)
+def _apply(pk: int, until: datetime, may_go_on: Callable[[], bool], *, may_ask: bool) -> bool:
+    """Apply what is outstanding of one conversation; False when something is left, to be done with the LLM or with more time."""
+    row = Conversation.objects.filter(pk=pk)
+    conversation = row.first()
+    if conversation is None:
+        return True
+    attempts = conversation.apply_attempts + 1
     if attempts > MAX_ATTEMPTS:
         row.update(apply_due_at=None, claimed_until=None, note=NOT_APPLIED)
-        logger.error("analysis_parked", conversation=conversation.pk)
+        logger.error("analysis_parked", conversation=pk)
         log.bring_up_to_date(conversation)
-        return
+        return True
     due_at = next_attempt(attempts)
-    if not hold(Conversation, conversation.pk, until, apply_attempts=attempts, apply_due_at=due_at):
-        return
+    if not hold(Conversation, pk, until, apply_attempts=attempts, apply_due_at=due_at):
+        return True
     try:
-        complete = analysis.apply(conversation, may_go_on=may_go_on)
-        complete = complete and memory.remember(conversation, may_go_on)
+        complete = analysis.apply(conversation, may_go_on=may_go_on, may_ask=may_ask)
+        complete = memory.remember(conversation, may_go_on, may_ask=may_ask and complete) and complete
     except Contact.DoesNotExist:
         complete = True  # deleted meanwhile: there is nobody to write to
     except Exception:
-        logger.exception("analysis_failed", conversation=conversation.pk, attempts=attempts)
-        hold(Conversation, conversation.pk, until, claimed_until=None)
-        return
-    if complete:
-        log.bring_up_to_date(conversation)
-        row.update(applied_at=Coalesce("applied_at", timezone.now()), apply_attempts=0)
-        row.filter(note=NOT_APPLIED).update(note="")
-        # An event that came meanwhile has made it due anew; only our own mark is taken away.
-        row.filter(apply_due_at=due_at).update(apply_due_at=None)
-    else:
+        logger.exception("analysis_failed", conversation=pk, attempts=attempts)
+        hold(Conversation, pk, until, claimed_until=None)
+        return True
+    # What is logged depends on no merge, so it waits for none.
+    log.bring_up_to_date(conversation)
+    if not complete:
+        # Behind those that have come meanwhile.
         row.update(apply_due_at=timezone.now(), apply_attempts=attempts - 1)
-    hold(Conversation, conversation.pk, until, claimed_until=None)
+        return False
+    _complete(row, due_at)
+    hold(Conversation, pk, until, claimed_until=None)
+    return True
+
+
+def _complete(row: QuerySet[Conversation], due_at: datetime) -> None:
+    row.update(applied_at=Coalesce("applied_at", timezone.now()), apply_attempts=0)
+    row.filter(note=NOT_APPLIED).update(note="")
+    # An event that came meanwhile has made it due anew; only our own mark is taken away.
+    row.filter(apply_due_at=due_at).update(apply_due_at=None)

@@ -3,14 +3,15 @@
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import connection as database
+from django.utils import timezone
 
 from activity import ledger, merging
-from activity.models import AppliedMapping, Conversation, MergeReview, WebhookDelivery
+from activity.models import ActivityEntry, AppliedMapping, Conversation, MergeReview, WebhookDelivery
 from activity.process import process_some, replay
 from contacts.changes import Source, change_contact, create_contact
 from contacts.models import Contact, field_specs
-from tests.activity.payloads import ADA, analyzed, deliver
+from tests.activity.payloads import ADA, GRACE, analysis, analyzed, call, deliver
 
 pytestmark = pytest.mark.django_db
 
@@ -101,7 +102,7 @@ def edits_while_the_llm_thinks(llm, monkeypatch):
     def respond(request):
         if texts:
             change_contact(ada().pk, {"notes": texts.pop(0)}, source=Source("person"))
-            connection.close()
+            database.close()
         return answer(request)
 
     monkeypatch.setattr(llm, "respond", respond)
@@ -128,6 +129,30 @@ def test_a_field_that_moves_again_keeps_both_texts(edits_while_the_llm_thinks, l
     assert ada().value("notes") == "Likes water.\n\nHas a dog."
     assert len(llm.requests) == 2
     assert [review.state for review in MergeReview.objects.all()] == ["kept_both", "superseded", "superseded"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whatever_needs_no_llm_is_done_before_it_is_asked(
+    llm, merge_mapping, mapping, connection, monkeypatch
+):
+    """Row 37: of other conversations, of other fields, and in the log."""
+    mapping("plan", "plan", position=5)
+    mapping("sentiment", "notes", position=9)
+    seen, answer = [], llm.respond
+
+    def respond(request):
+        plans = Contact.objects.order_by("phone_number").values_list("custom_fields__plan", flat=True)
+        due = ActivityEntry.objects.filter(due_at__lte=timezone.now()).count()
+        seen.append((list(plans), ada().value("notes"), due))
+        database.close()
+        return answer(request)
+
+    monkeypatch.setattr(llm, "respond", respond)
+    grace = call("call_2", from_number=GRACE, call_analysis=analysis(plan="free"))
+    deliver(analyzed(topic="Has a dog.", plan="pro"), {"event": "call_analyzed", "call": grace})
+    settle()
+    assert seen == [(["pro", "free"], "Likes tea.", 2)]
+    assert ada().value("notes") == "Positive", "the mappings of one field keep their order"
 
 
 def test_a_merge_written_by_another_worker_is_not_written_again(llm, merge_mapping):
