@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import statistics
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -105,17 +107,28 @@ def _own() -> float:
     return sum(os.times()[:4])
 
 
+def asked(port: int, raw: bytes) -> Any:
+    """The JSON that one request is answered with."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(raw)
+        head, rest = _answer(connection)
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(head.partition(b"\r\n")[0].decode())
+    return json.loads(rest)
+
+
 def _send(port: int, requests: Sequence[bytes], latencies: list[float]) -> None:
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for raw in requests:
             started = time.perf_counter()
             connection.sendall(raw)
-            if _answered(connection):
+            if _answer(connection)[0].startswith(b"HTTP/1.1 200"):
                 latencies.append(time.perf_counter() - started)
 
 
-def _answered(connection: socket.socket) -> bool:
+def _answer(connection: socket.socket) -> tuple[bytes, bytes]:
+    """The head and the body of what comes next."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += connection.recv(65536)
@@ -125,7 +138,7 @@ def _answered(connection: socket.socket) -> bool:
     )
     while len(rest) < length:
         rest += connection.recv(65536)
-    return head.startswith(b"HTTP/1.1 200")
+    return head, rest
 
 
 def _wait(port: int) -> None:

@@ -11,11 +11,14 @@ MOST_P99 = 10.0  # milliseconds with two connections, on a machine that does not
 Runs = Mapping[str, Sequence[Figures]]
 
 
-def report(full: Runs, calm: Runs, *, goal: float, others: float | None = None) -> tuple[list[str], bool]:
+def report(
+    full: Runs, calm: Runs, *, goal: float, others: float | None = None, most_p99: float = MOST_P99
+) -> tuple[list[str], bool]:
     """The lines to print, and whether the goals are met.
 
     `full`, `calm`: every round of the yardstick and of the product with eight connections and with two. `goal`: the share of
     the yardstick's requests a second. `others`: the share of the machine that other work took, where that is known.
+    `most_p99`: milliseconds with two connections.
     """
     best = {name: max(runs, key=lambda one: one.rate) for name, runs in full.items()}
     calmest = {name: min(runs, key=lambda one: one.p99) for name, runs in calm.items()}
@@ -35,12 +38,12 @@ def report(full: Runs, calm: Runs, *, goal: float, others: float | None = None) 
     goals = [
         _judged(f"share of the yardstick's requests a second: {share:.1%}, goal {goal:.0%}", share >= goal),
         _judged(
-            f"p99 at 2 connections: {slow:.1f} ms (yardstick {calmest[BARE].p99:.1f} ms), goal {MOST_P99:.0f} ms",
-            slow < MOST_P99,
+            f"p99 at 2 connections: {slow:.1f} ms (yardstick {calmest[BARE].p99:.1f} ms), goal {most_p99:.0f} ms",
+            slow < most_p99,
         ),
     ]
     lines += [line for line, _ in goals]
-    if slow >= MOST_P99 and calmest[BARE].p99 >= MOST_P99 / 2:
+    if slow >= most_p99 and calmest[BARE].p99 >= most_p99 / 2:
         lines.append("The yardstick's own p99 is high: the machine is busy. Repeat this when it is calm.")
     return lines, all(met for _, met in goals)
 
