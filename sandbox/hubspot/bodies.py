@@ -179,3 +179,14 @@ PROPERTY_CREATE = Model(
      "dataSensitivity": TEXT, "referencedObjectType": TEXT},
     ("fieldType", "groupName", "label", "name", "type"),
 )  # fmt: skip
+PROPERTIES_CREATE = batch(PROPERTY_CREATE)
+PROPERTY_NAMES = batch(Model("PropertyName", {"name": TEXT}, ("name",)))
+PROPERTIES_READ = Model(
+    "BatchReadInputPropertyName",
+    {**PROPERTY_NAMES.fields, "archived": FLAG, "dataSensitivity": TEXT},
+    ("archived", "inputs"),
+    ("dataSensitivity",),
+)
+_GROUP: dict[str, Check] = {"label": TEXT, "displayOrder": WHOLE}
+GROUP_CREATE = Model("PropertyGroupCreate", {"name": TEXT, **_GROUP}, ("label", "name"))
+GROUP_UPDATE = Model("PropertyGroupUpdate", _GROUP)

@@ -77,8 +77,13 @@ class HubSpot:
             raise errors.Refusal(401, message, "EXPIRED_AUTHENTICATION", context=context)
 
     def fault_response(self, kind: str) -> Response | None:
-        """A fault in HubSpot's words, by name; None for an unknown name."""
-        return errors.fault(kind)
+        """A fault in HubSpot's words, by name; None for an unknown name. Below 500 HubSpot itself answers, with its headers."""
+        response = errors.fault(kind)
+        if response is not None and response.status < 500:
+            self.portal.tick()
+            response.headers["Date"] = formatdate(self.portal.now / 1000, usegmt=True)
+            response.headers |= {} if kind == "rate_limit_secondly" else self.portal.limits.headers()
+        return response
 
     def contacts(self) -> list[dict[str, Any]]:
         """Every contact, archived ones marked as deleted."""

@@ -22,14 +22,6 @@ FIELD_TYPES = {
     "datetime": {"date"},
     "phone_number": {"phonenumber"},
 }
-GROUPS = {
-    "contacts": {
-        "contactinformation": "Contact information",
-        "sales_properties": "Sales properties",
-        "customer_success": "Customer success",
-    }
-}
-_ENGAGEMENT_GROUPS = {"engagement": "Engagement information"}
 
 
 def list_all(call: Call) -> Response:
@@ -44,23 +36,17 @@ def read(call: Call) -> Response:
     schema, name = call.table.schema, call.parts["name"]
     found = (schema.archived if call.flag("archived") else schema.live).get(name)
     if found is None:
-        raise _unknown(name)
+        raise unknown(name)
     return Response.of(200, found.document())
 
 
-def list_groups(call: Call) -> Response:
-    """The property groups of an object type."""
-    groups = GROUPS.get(call.table.kind, _ENGAGEMENT_GROUPS)
-    rows = [
-        {"name": name, "label": label, "displayOrder": order, "archived": False}
-        for order, (name, label) in enumerate(groups.items())
-    ]
-    return Response.of(200, {"results": rows})
-
-
 def create(call: Call) -> Response:
-    """A new custom property; unique ones index what they hold."""
-    table, body = call.table, call.body(bodies.PROPERTY_CREATE)
+    """A new custom property."""
+    return Response.of(201, define(call.table, call.body(bodies.PROPERTY_CREATE), call.portal.now).document())
+
+
+def define(table: Table, body: dict[str, Any], now: int) -> Property:
+    """Check a definition and install it; unique ones index what they hold."""
     name = body["name"]
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name) or name.startswith("hs_"):
         raise invalid(f"Property name '{name}' is invalid: lower-case letters, numbers and underscores only")
@@ -71,12 +57,10 @@ def create(call: Call) -> Response:
     if body.get("hasUniqueValue"):
         _check_unique(table, body)
         table.unique[name] = {}
-    one = Property(
-        name, body["label"], own=True, unique=body.get("hasUniqueValue", False), created=call.portal.now
-    )
-    _assign(one, body, call.portal.now)
+    one = Property(name, body["label"], own=True, unique=body.get("hasUniqueValue", False), created=now)
+    _assign(one, body, now)
     table.schema.add(one)
-    return Response.of(201, one.document())
+    return one
 
 
 def change(call: Call) -> Response:
@@ -84,7 +68,7 @@ def change(call: Call) -> Response:
     table, body = call.table, call.body(bodies.PROPERTY_UPDATE)
     one = table.schema.get(call.parts["name"])
     if one is None:
-        raise _unknown(call.parts["name"])
+        raise unknown(call.parts["name"])
     if not one.own and set(body) - {"options"}:
         raise invalid(f"Property '{one.name}' is defined by HubSpot and cannot be changed")
     merged = {"type": one.type, "fieldType": one.field_type, "groupName": one.group, **body}
@@ -96,18 +80,23 @@ def change(call: Call) -> Response:
 
 def archive(call: Call) -> Response:
     """Archive a custom property; writes to it are refused from then on."""
-    table, name = call.table, call.parts["name"]
-    one = table.schema.get(name)
-    if one is None:
-        raise _unknown(name)
-    if not one.own:
-        raise invalid(f"Property '{name}' is defined by HubSpot and cannot be archived")
-    table.schema.archive(name, call.portal.now)
-    table.unique.pop(name, None)
+    retire(call.table, call.parts["name"], call.portal.now)
     return Response(204)
 
 
-def _unknown(name: str) -> Refusal:
+def retire(table: Table, name: str, now: int) -> None:
+    """Take a custom property out of use; 404 for none, 400 for one of HubSpot's."""
+    one = table.schema.get(name)
+    if one is None:
+        raise unknown(name)
+    if not one.own:
+        raise invalid(f"Property '{name}' is defined by HubSpot and cannot be archived")
+    table.schema.archive(name, now)
+    table.unique.pop(name, None)
+
+
+def unknown(name: str) -> Refusal:
+    """There is no such property."""
     return Refusal(404, f"Property {name} does not exist", "OBJECT_NOT_FOUND")
 
 
@@ -117,7 +106,7 @@ def _check(table: Table, body: dict[str, Any]) -> None:
         raise invalid(f"Invalid property type: {body['type']}")
     if body["fieldType"] not in kinds:
         raise invalid(f"Invalid fieldType {body['fieldType']} for type {body['type']}")
-    if body["groupName"] not in GROUPS.get(table.kind, _ENGAGEMENT_GROUPS):
+    if body["groupName"] not in table.schema.groups:
         raise invalid(f"Property group {body['groupName']} does not exist")
     values = [option["value"] for option in body.get("options", ())]
     if len(set(values)) < len(values):

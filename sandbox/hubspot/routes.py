@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox.hubspot import account, batches, definitions, linking, objects, searches
+from sandbox.hubspot import account, batches, definitions, linking, objects, property_sets, searches
 from sandbox.hubspot.errors import Refusal
 from sandbox.hubspot.requests import Call
 from sandbox.wire import Response
@@ -67,7 +67,14 @@ ROUTES = (
     _route("GET", f"{LINKS}/labels", linking.labels, READ),
     _route("GET", PROPERTIES, definitions.list_all, SCHEMA_READ),
     _route("POST", PROPERTIES, definitions.create, SCHEMA_WRITE),
-    _route("GET", f"{PROPERTIES}/groups", definitions.list_groups, SCHEMA_READ),
+    _route("POST", f"{PROPERTIES}/batch/read", property_sets.batch_read, SCHEMA_READ),
+    _route("POST", f"{PROPERTIES}/batch/create", property_sets.batch_create, SCHEMA_WRITE),
+    _route("POST", f"{PROPERTIES}/batch/archive", property_sets.batch_archive, SCHEMA_WRITE),
+    _route("GET", f"{PROPERTIES}/groups", property_sets.list_groups, SCHEMA_READ),
+    _route("POST", f"{PROPERTIES}/groups", property_sets.create_group, SCHEMA_WRITE),
+    _route("GET", f"{PROPERTIES}/groups/(?P<name>[^/]+)", property_sets.read_group, SCHEMA_READ),
+    _route("PATCH", f"{PROPERTIES}/groups/(?P<name>[^/]+)", property_sets.change_group, SCHEMA_WRITE),
+    _route("DELETE", f"{PROPERTIES}/groups/(?P<name>[^/]+)", property_sets.archive_group, SCHEMA_WRITE),
     _route("GET", f"{PROPERTIES}/(?P<name>[^/]+)", definitions.read, SCHEMA_READ),
     _route("PATCH", f"{PROPERTIES}/(?P<name>[^/]+)", definitions.change, SCHEMA_WRITE),
     _route("DELETE", f"{PROPERTIES}/(?P<name>[^/]+)", definitions.archive, SCHEMA_WRITE),

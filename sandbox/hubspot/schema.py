@@ -88,11 +88,29 @@ class Property:
         return metadata | ({"readOnlyOptions": not self.own} if self.type == "enumeration" else {})
 
 
+_GROUP_LABELS = {"contactinformation": "Contact information", "engagement": "Engagement information"}
+
+
+@dataclass(slots=True)
+class Group:
+    """Properties that people see together."""
+
+    name: str
+    label: str
+    order: int = -1
+
+    def document(self) -> dict[str, Any]:
+        """As the properties API shows it."""
+        return {"name": self.name, "label": self.label, "displayOrder": self.order, "archived": False}
+
+
 class Schema:
-    """The properties of one object type by name, archived ones apart."""
+    """The properties of one object type by name, archived ones apart; and the groups they stand in."""
 
     def __init__(self, properties: Iterable[Property]) -> None:
         self.live: dict[str, Property] = {one.name: one for one in properties}
+        names = dict.fromkeys(one.group for one in self.live.values())
+        self.groups = {name: Group(name, _label(name), place) for place, name in enumerate(names)}
         self.archived: dict[str, Property] = {}
         self._withheld: dict[str, Property] = {}
         self._fixed: list[Property] = []
@@ -134,6 +152,10 @@ class Schema:
         one = self.live.pop(name)
         one.archived = stamp
         self.archived[name] = one
+
+
+def _label(group: str) -> str:
+    return _GROUP_LABELS.get(group) or group.replace("_", " ").capitalize()
 
 
 def choices(pairs: str) -> list[Option]:

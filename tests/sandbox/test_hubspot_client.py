@@ -148,3 +148,24 @@ def test_the_client_reads_and_creates_properties_and_reads_owners(client: Any) -
     assert properties.create("contacts", key).name == "temporary"
     properties.archive("contacts", "temporary")
     assert client.crm.owners.owners_api.get_page().results[0].first_name == "Grace"
+
+
+def test_the_client_works_with_sets_of_properties_and_their_groups(client: Any) -> None:
+    properties = client.crm.properties
+    group = properties.groups_api.create("contacts", {"name": "billing", "label": "Billing"})
+    assert (group.name, group.archived) == ("billing", False)
+    rows = [
+        {"name": name, "label": name, "type": "string", "fieldType": "text", "groupName": "billing"}
+        for name in ("tax_id", "iban")
+    ]
+    made = properties.batch_api.create("contacts", {"inputs": rows})
+    assert {one.name for one in made.results} == {"tax_id", "iban"}
+    wanted = {"inputs": [{"name": "iban"}, {"name": "nope"}], "archived": False}
+    answer = json.loads(properties.batch_api.read("contacts", wanted, _preload_content=False).data)
+    assert [one["name"] for one in answer["results"]] == ["iban"]
+    assert (answer["numErrors"], answer["errors"][0]["context"]["name"]) == (1, ["nope"])
+    properties.batch_api.archive("contacts", {"inputs": [{"name": "tax_id"}, {"name": "iban"}]})
+    properties.groups_api.update("contacts", "billing", {"label": "Invoices"})
+    assert properties.groups_api.get_by_name("contacts", "billing").label == "Invoices"
+    properties.groups_api.archive("contacts", "billing")
+    assert "billing" not in {one.name for one in properties.groups_api.get_all("contacts").results}

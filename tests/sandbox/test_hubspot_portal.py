@@ -234,3 +234,53 @@ def test_faults_come_in_hubspots_words(portal: Portal, kind: str, status: int) -
     assert fault is not None
     assert fault.status == status
     assert portal.crm.fault_response("row_lock") is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "groups", {"name": "Billing!", "label": "B"}, 400),
+        ("POST", "groups", {"name": "contactinformation", "label": "B"}, 409),
+        ("POST", "groups", {"name": "billing"}, 400),
+        ("GET", "groups/nope", None, 404),
+        ("PATCH", "groups/contactinformation", {"name": "other"}, 400),
+        ("DELETE", "groups/contactinformation", None, 400),
+        ("POST", "batch/read", {"inputs": [], "archived": False}, 400),
+        ("POST", "batch/read", {"inputs": [{"name": "phone"}]}, 400),
+        ("POST", "batch/read", {"inputs": [{"name": "phone"}] * 101, "archived": False}, 400),
+        ("POST", "batch/create", {"inputs": [{"name": "phone"}]}, 400),
+        ("POST", "batch/archive", {"inputs": [{"name": "phone"}]}, 400),
+        ("POST", "batch/archive", {"inputs": [{"name": "nope"}]}, 204),
+    ],
+)
+def test_sets_of_properties_and_groups_have_their_rules(
+    portal: Portal, method: str, path: str, body: Any, status: int
+) -> None:
+    assert portal.ask(method, f"/crm/properties/2026-03/contacts/{path}", body)[0] == status
+
+
+def test_one_bad_definition_of_a_batch_fails_alone(portal: Portal) -> None:
+    rows = [
+        {
+            "name": name,
+            "label": name,
+            "type": "string",
+            "fieldType": "text",
+            "groupName": "contactinformation",
+        }
+        for name in ("phone", "iban")
+    ]
+    status, body = portal.ask("POST", "/crm/properties/2026-03/contacts/batch/create", {"inputs": rows})
+    assert (status, [one["name"] for one in body["results"]]) == (207, ["iban"])
+    assert body["errors"][0]["category"] == "OBJECT_ALREADY_EXISTS"
+
+
+def test_a_limit_on_purpose_has_the_headers_of_a_real_one(portal: Portal) -> None:
+    for kind, told in (
+        ("rate_limit_ten_secondly", True),
+        ("rate_limit_secondly", False),
+        ("server_error", False),
+    ):
+        answer = portal.crm.fault_response(kind)
+        assert answer is not None
+        assert ("x-hubspot-ratelimit-max" in answer.headers) is told

@@ -108,10 +108,10 @@ def test_head_has_the_length_of_the_body_but_no_body(sandbox):
     assert head.headers["Content-Length"] == str(len(full.content))
 
 
-def test_an_odd_method_is_refused_in_the_systems_own_words(sandbox):
-    answer = requests.request(
-        "TRACE", f"{sandbox.base_url}/crm/objects/2026-03/contacts", headers=HUBSPOT, timeout=5
-    )
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "QUERY", "BREW"])
+def test_an_odd_method_is_refused_in_the_systems_own_words(sandbox, method):
+    url = f"{sandbox.base_url}/crm/objects/2026-03/contacts"
+    answer = requests.request(method, url, headers=HUBSPOT, timeout=5)
     assert (answer.status_code, answer.json()["category"]) == (405, "METHOD_NOT_ALLOWED")
 
 

@@ -30,6 +30,7 @@ ORG, CLIENT, LIMITS, PORTAL = (
 )
 TABLES, HERE, PURE = "test_error_tables", "test_traps", "test_pure_parts"
 RAISED, CODES = "test_vendor_exceptions", "test_salesforce_codes"
+BATCHES, ACCOUNT, BODIES = "test_hubspot_batches", "test_hubspot_account", "test_hubspot_bodies"
 # The trap, the module, the test.
 TRAPS = [
     # What Salesforce does at the login.
@@ -94,6 +95,11 @@ TRAPS = [
     ("values are texts", PURE, "test_values_become_hubspot_texts"),
     ("one taken e-mail fails the batch", PORTAL, "test_an_email_that_is_taken_links_to_its_contact"),
     ("a batch is poisoned by one row", PORTAL, "test_a_poisoned_batch_without_traces_would_fail_but_ours_does_not"),
+    ("only creations promise an answer a row", BATCHES, "test_an_update_of_many_splits_around_a_bad_one"),
+    ("updates pass over what is gone", BATCHES, "test_a_record_that_an_update_passes_over_in_silence_is_looked_for"),
+    ("results need not name their input", BATCHES, "test_creations_find_their_results_whatever_the_answer_tells"),
+    ("a key need not see the account", ACCOUNT, "test_a_key_that_may_not_see_the_account_knows_it_by_its_contacts"),
+    ("a body may quote another conversation", BODIES, "test_a_conversation_quoted_in_anothers_text_is_not_taken_for_logged"),
     ("creates have no key of their own", "test_hubspot_options", "test_with_a_unique_property_a_lost_answer_doubles_nothing"),
     ("2026-09 enforces required properties", HERE, "test_a_required_property_of_2026_09_refuses_that_record_only"),
     ("recordings are https", PORTAL, "test_only_https_recordings_are_linked"),
