@@ -73,6 +73,11 @@ class PatientRetry(CountedRetry):
             raise MaxRetryError(cast("ConnectionPool", _pool), url)
         return super().increment(method, url, response, error, _pool, _stacktrace)
 
+    def get_backoff_time(self) -> float:
+        """After a bounce at least the second for which HubSpot counts: urllib3 would come again at once."""
+        bounced = bool(self.history) and self.history[-1].status == 429
+        return max(1.0 if bounced else 0.0, super().get_backoff_time())
+
 
 def _wait_of(response: BaseHTTPResponse) -> float:
     told = str(response.headers.get("Retry-After") or "")

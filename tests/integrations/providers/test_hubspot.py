@@ -1,5 +1,6 @@
 """What is particular to HubSpot, against the stand-in portal over real HTTP."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -246,8 +247,10 @@ def test_a_short_rate_limit_is_waited_out_and_nothing_is_doubled(hubspot: HubSpo
     hubspot.control.add_fault(
         action="vendor", kind="rate_limit_secondly", system="hubspot", path="batch/create"
     )
-    [outcome] = hubspot.provider().create([Creation("k1", {"lastname": "Hopper"})])
+    provider, began = hubspot.provider(), time.monotonic()
+    [outcome] = provider.create([Creation("k1", {"lastname": "Hopper"})])
     assert outcome.created
+    assert time.monotonic() - began >= 1.0
     assert hubspot.contacts() == before + 1
     assert hubspot.writes() == 2
 
