@@ -92,11 +92,22 @@ def _batch_read(
         rows = objects(portal, "contacts", chunk, names_with([*types]), archived=archived)
         _look_for_absent(portal, rows, types)
         records = [record_of(row, types, deleted=archived) for row in rows]
-        found |= {record.external_id: record for record in records if record.external_id in chunk}
-        for record in records:
-            for loser in record.merged_ids:
-                if loser in chunk and loser not in found:
-                    found[loser] = _merged_away(loser, record)
+        found |= _by_asked_id(records, chunk)
+        strange = any(one.external_id not in chunk and not {*one.merged_ids} & {*chunk} for one in records)
+        if strange and len(chunk) > 1:
+            # A record that does not tell what it absorbed: asked alone, each id leads to what it has become.
+            for one in [one for one in chunk if one not in found]:
+                found |= _batch_read(portal, [one], types, archived=archived)
+    return found
+
+
+def _by_asked_id(records: Sequence[Record], asked: list[str]) -> dict[str, Record]:
+    """The answers by the ids that were asked for; whatever answers to a single id is what that has become."""
+    found = {record.external_id: record for record in records if record.external_id in asked}
+    for record in records:
+        for loser in asked if len(asked) == 1 else record.merged_ids:
+            if loser in asked and loser not in found:
+                found[loser] = _merged_away(loser, record)
     return found
 
 

@@ -36,6 +36,7 @@ def default_settings() -> dict[str, Any]:
         "search_lag_seconds": 0,
         "activity_bumps_contact": True,
         "merge_makes_new_id": True,
+        "merges_tell_ids": True,  # the outcome of a merge lists the ids that it absorbed
         "custom_channel": True,
         "contact_needs_name_or_email": True,
         "required_contact_properties": [],  # enforced by 2026-09 only, as HubSpot does
@@ -132,11 +133,10 @@ class Portal:
             self.links.move("contacts", one.id, winner.id)
         merged_ids += [str(one.id) for one in gone]
         vids += [f"{one.id}:{self.now}" for one in gone]
-        winner.properties |= {
-            "createdate": iso(winner.created),
-            "hs_merged_object_ids": ";".join(merged_ids),
-            "hs_calculated_merged_vids": ";".join(vids),
-        }
+        winner.properties["createdate"] = iso(winner.created)
+        if self.settings["merges_tell_ids"]:
+            told = {"hs_merged_object_ids": ";".join(merged_ids), "hs_calculated_merged_vids": ";".join(vids)}
+            winner.properties |= told
         emails = [one.properties["email"] for one in (primary, loser) if "email" in one.properties]
         if len(emails) == 2:
             winner.properties["hs_additional_emails"] = emails[1]

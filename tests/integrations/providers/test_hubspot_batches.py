@@ -108,3 +108,20 @@ def test_a_logged_call_that_somebody_deleted_is_gone_also_in_silence(
     calls.archive(calls.get(int(str(made.external_id))), portal.now)
     [late] = provider.log_activities([talk(one, body="Later.", external_id=made.external_id)])
     assert isinstance(late.error, RecordGone)
+
+
+def test_a_merge_that_its_outcome_does_not_tell_of_is_followed(hubspot: HubSpotBench) -> None:
+    hubspot.control.change_settings("hubspot", merges_tell_ids=False)
+    provider, plain = hubspot.provider(), [hubspot.add(first="Hedy") for _ in range(3)]
+    winner, loser = hubspot.add(first="Ada"), hubspot.add(first="Grace")
+    survivor = hubspot.control.merge_contacts("hubspot", winner, loser)["id"]
+    found = provider.read([*plain, winner, loser, "424242"], ["firstname"])
+    assert {one: found[one].merged_into for one in (winner, loser)} == dict.fromkeys(
+        (winner, loser), survivor
+    )
+    assert [found[one].values["firstname"] for one in plain] == ["Hedy"] * 3
+    assert "424242" not in found
+    before = hubspot.control.last_request()
+    assert provider.read([loser], ["firstname"])[loser].merged_into == survivor
+    assert len(hubspot.calls(since=before)) == 1
+    assert provider.update([Update(loser, {"firstname": "Augusta"})])[0].external_id == survivor
