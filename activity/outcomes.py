@@ -108,9 +108,11 @@ def failed(connection: Connection, one: Held, error: ProviderError) -> None:
             contact=one.entry.conversation.contact,
             external_id=one.entry.conversation.key[:64],
             message=f"{_left(one)}: {error.message}",
+            request_id=error.request_id,
         )
     elif tired:
-        issues.report(connection, DELAYED, message=f"No conversation can be logged: {error.message}")
+        words = f"No conversation can be logged: {error.message}"
+        issues.report(connection, DELAYED, message=words, request_id=error.request_id)
 
 
 def _left(one: Held) -> str:

@@ -174,6 +174,7 @@ def record_failure(connection: Connection, error: ProviderError, *, checked: boo
         error=type(error).__name__,
         code=error.code,
         status=error.status,
+        vendor_request=error.request_id,
     )
     if isinstance(error, RateLimited) and error.scope == BUDGET:
         return  # ours: it holds back one kind of work, others go on

@@ -120,6 +120,7 @@ def _leave_out(
         external_id=link.external_id or "",
         field=error.field,
         message=f"The CRM refused “{error.field}”: {error.message}",
+        request_id=error.request_id,
     )
     if isinstance(error, ConfigError):
         expire_schema(link.connection)
@@ -153,6 +154,7 @@ def _fail(connection: Connection, failed: Sequence[tuple[Intent, Contact, Provid
             contact=contact,
             external_id=intent.link.external_id or "",
             message=f"The CRM refused the record: {error.message}",
+            request_id=error.request_id,
         )
         done([intent.pending])
     for error, pending in together.values():
@@ -173,6 +175,7 @@ def put_back(connection: Connection, pending: Sequence[PendingPush], error: Prov
             "push_blocked",
             field=error.field,
             message=f"Nothing can be pushed: {error.message}",
+            request_id=error.request_id,
             count=len(pending),
         )
     PendingPush.objects.filter(pk__in=[row.pk for row in pending]).update(claimed_until=None, due_at=due_at)
@@ -186,6 +189,7 @@ def _retry_later(connection: Connection, pending: Sequence[PendingPush], error: 
             "push_failed",
             contact=row.contact,
             message=f"Ten attempts to push failed: {error.message}",
+            request_id=error.request_id,
         )
     done(spent)
     for row in pending:

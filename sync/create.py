@@ -162,6 +162,7 @@ def _settle(
             "create_rejected",
             contact=contact,
             message=f"The CRM refused to create the record: {outcome.error.message if outcome.error else 'no reason given'}",
+            request_id=outcome.error.request_id if outcome.error else "",
         )
 
 

@@ -28,11 +28,13 @@ def report(
     field: str = "",
     count: int | None = None,
     detail: dict[str, Any] | None = None,
+    request_id: str = "",
 ) -> SyncIssue:
     """Open an issue, or note that an open one happened again. One that a person ignored stays closed until its cause changes.
 
     Message and advice come from the table of kinds where they are not given. `count` sets how many records share the
-    cause; without it every report adds one. Texts are for people and hold no personal data.
+    cause; without it every report adds one. Texts are for people and hold no personal data. `request_id`: the CRM's name of
+    the refused call.
     """
     key = {
         "connection": connection,
@@ -46,6 +48,7 @@ def report(
         "message": (message or known.words)[:500],
         "advice": (advice or known.advice)[:500],
         "detail": detail or {},
+        "request_id": request_id[:100],
         "last_at": timezone.now(),
     }
     with transaction.atomic():

@@ -222,6 +222,11 @@ class SyncIssue(models.Model):
     message = models.CharField(max_length=500, help_text="What happened, in plain words.")
     advice = models.CharField(max_length=500, blank=True, help_text="What to do.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    request_id = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="The CRM's id of the call that it refused last; its support can look it up.",
+    )
     count = models.PositiveIntegerField(default=1, help_text="How many records or attempts share this cause.")
     detail = models.JSONField(default=dict, blank=True)
     attempts = models.PositiveIntegerField(default=0)

@@ -211,6 +211,7 @@ def _stumble(run: SyncRun, error: ProviderError) -> None:
             message=f"The sync stopped: {error.message}",
             advice=advice,
             field=error.field,
+            request_id=error.request_id,
         )
 
 

@@ -75,7 +75,7 @@ class Salesforce(Desk):
             "automation_rows": 0,
             "jwt_public_key": "",
         }
-        self._clock = clock
+        self._clock, self._answered = clock, 0
         self._store, schema = Store(), Schema(self.settings)
         self._records = Records(self._store, schema, clock, self.settings)
         self._schema, self._queries, self._rows = (
@@ -109,6 +109,8 @@ class Salesforce(Desk):
             response.headers["Sforce-Limit-Info"] = (
                 f"api-usage={self.settings['daily_used']}/{self.settings['daily_limit']}"
             )
+        self._answered += 1
+        response.headers["X-Request-Id"] = f"sandbox-{self._answered:06d}"
         response.headers["Date"] = format_datetime(self._clock.now().replace(microsecond=0), usegmt=True)
         return response
 

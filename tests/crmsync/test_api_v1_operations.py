@@ -189,6 +189,12 @@ def test_issues_are_listed_by_kind_state_and_app(api, all_of):
     assert (found["can_retry"], found["can_ignore"]) == (False, False)
 
 
+def test_an_issue_tells_the_crms_own_request(api, all_of):
+    assert "request_id" not in api.get(f"/api/v1/issues/{all_of.question.pk}/").json()
+    SyncIssue.objects.filter(pk=all_of.question.pk).update(request_id="req-9")
+    assert api.get(f"/api/v1/issues/{all_of.question.pk}/").json()["request_id"] == "req-9"
+
+
 def test_an_issue_is_retried_or_ignored_under_the_keys_name_or_says_why_not(api, all_of):
     issue = SyncIssue.objects.get(kind="no_phone")
     tried = api.post(f"/api/v1/issues/{issue.pk}/retry/").json()

@@ -12,9 +12,12 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from sandbox.fault_catalogue import CATALOGUE, fault_named
-from tests.integrations.fault_world import FLOWS, Hours, Site
+from sync.models import SyncIssue
+from tests.integrations.fault_world import FLOWS, Hours, Outbound, Site
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 # `*` is the scope of the flow: reading, writing contacts or writing activities. TITLE is a mapped field, ADA and OTHER are
@@ -139,6 +142,21 @@ def test_a_fault_loses_nothing_doubles_nothing_and_is_shown(
         assert site.complete()
         assert (site.health(), site.issues()) == ("Healthy", [])
     assert site.counted() == site.asked()
+
+
+@pytest.mark.parametrize("crm", ["salesforce", "hubspot"])
+def test_the_issue_of_a_refusal_names_the_crms_own_request(crm: str, sandbox: Any, client: Client) -> None:
+    site = Outbound(sandbox, crm)
+    site.begin()
+    switched(site, "validation_rule(field=TITLE,pattern=(?!Count).*)")
+    site.attempt()
+    issue = SyncIssue.objects.get(kind="push_rejected")
+    assert issue.request_id
+    if crm == "salesforce":
+        assert issue.request_id.startswith("sandbox-")
+    client.force_login(User.objects.create_superuser("olga"))
+    assert f"<code>{issue.request_id}</code>" in client.get("/issues/").content.decode()
+    sandbox.control.all_off()
 
 
 def heal(site: Site, hours: Hours, *, daily: bool = False) -> None:

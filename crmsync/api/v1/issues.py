@@ -59,6 +59,9 @@ class IssueShape(serializers.Serializer):
     contact_id = serializers.CharField(required=False)
     external_id = serializers.CharField(required=False)
     field_name = serializers.CharField(required=False)  # type: ignore[assignment]
+    request_id = serializers.CharField(
+        required=False, help_text="The CRM's own id of the call that it refused last."
+    )
     count = serializers.IntegerField(help_text="How many records or attempts share the cause.")
     attempts = serializers.IntegerField()
     can_retry = serializers.BooleanField()
@@ -184,6 +187,7 @@ def _document(row: SyncIssue) -> dict[str, Any]:
         "contact_id": row.contact.public_id if row.contact else None,
         "external_id": row.external_id,
         "field_name": row.field,
+        "request_id": row.request_id,
         "count": row.count,
         "attempts": row.attempts,
         "can_retry": known.retry is not Retry.NONE and row.state != SyncIssue.State.RESOLVED,
