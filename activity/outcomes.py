@@ -27,7 +27,8 @@ from sync import issues
 from sync.backoff import MAX_ATTEMPTS, next_attempt
 
 State = ActivityEntry.State
-ISSUE, WORDING = "activity_failed", "activity_wording"
+ISSUE = "activity_failed"
+WORDING = "activity_wording"
 USUAL_WORDS = "Logged in the usual words: "
 DELAYED = "activity_delayed"
 LATER = timedelta(minutes=10)
