@@ -16,6 +16,8 @@ _LOOKALIKE = re.compile(
     rf"{_NAME}\.(?:lightning\.force\.com|lightning\.com|my\.salesforce-setup\.com|my\.site\.com|file\.force\.com"
     r"|(?:vf|visual)\.force\.com|my\.force\.com|salesforce\.com)"
 )
+# A server that many orgs share, like na139 or cs12: it says nothing about whose org is meant.
+_INSTANCE = re.compile(r"[a-z]{2,4}\d+s?\.salesforce\.com")
 _SHARED_HOSTS = ("login.salesforce.com", "test.salesforce.com", "www.salesforce.com", "salesforce.com")
 
 
@@ -60,7 +62,7 @@ def instance_host(host: str, address: Address) -> str:
 
 def _advice(host: str) -> str:
     lookalike = _LOOKALIKE.fullmatch(host)
-    if lookalike is not None and host not in _SHARED_HOSTS:
+    if lookalike is not None and host not in _SHARED_HOSTS and not _INSTANCE.fullmatch(host):
         return f"This is not the My Domain address. Use https://{lookalike['name']}.my.salesforce.com."
     return "Enter the My Domain address, like https://acme.my.salesforce.com (Setup > My Domain)."
 

@@ -221,7 +221,10 @@ _ONE_RECORD: Mapping[str, Meaning] = {
         Rejected,
         "An automation in Salesforce refuses the record{field}.",
     ),
-    "DUPLICATES_DETECTED": (Rejected, "A duplicate rule in Salesforce refuses the record."),
+    "DUPLICATES_DETECTED": (
+        Rejected,
+        "A duplicate rule in Salesforce refuses the record; the option duplicate_rule passes rules that only alert.",
+    ),
     **_alike(
         (
             "MATCH_OPERATION_ERROR",
@@ -295,8 +298,10 @@ CODES: Mapping[str, Meaning] = {**_ACCESS, **_AGAIN, **_SETTINGS, **_ONE_RECORD,
 STATUSES: Mapping[int, Meaning] = {
     300: (AmbiguousMatch, "Several Salesforce records match."),
     401: (AuthError, "Salesforce does not accept the session."),
+    403: (NeedsAttention, "Salesforce, or something on the way to it, refuses the call."),
     404: (RecordGone, "The Salesforce record does not exist."),
     406: (Transient, "Salesforce did not answer as it should."),
+    **dict.fromkeys((414, 431), (ConfigError, "Too many fields are mapped for one Salesforce query.")),
     420: (Transient, "Salesforce asks to slow down."),
     429: (Transient, "Salesforce asks to slow down."),
 }

@@ -84,17 +84,20 @@ def page_query(fields: Sequence[str], position: Position, size: int = PAGE) -> s
         where = f" WHERE SystemModstamp >= {at}"
     query = f"SELECT {columns(fields)} FROM Contact{where} ORDER BY SystemModstamp, Id LIMIT {size}"  # noqa: S608 - columns() checks
     if len(quote_plus(query)) > LONGEST_QUERY:
-        raise ConfigError(
-            "Too many fields are mapped for one Salesforce query.", code="QUERY_TOO_COMPLICATED"
-        )
+        raise _too_long()
     return query
 
 
 def id_queries(ids: Iterable[str], fields: Sequence[str]) -> Iterator[str]:
-    """Queries for these ids, each short enough for an address; texts that are no ids are left out."""
+    """Queries for these ids, each short enough for an address; texts that are no ids are left out.
+
+    Raises ConfigError if no address holds one of them.
+    """
     head = f"SELECT {columns(fields)} FROM Contact WHERE Id IN "  # noqa: S608 - columns() checks
     wanted = list(dict.fromkeys(one for one in ids if is_id(one)))
-    size = max(1, min(MOST_IDS, (LONGEST_QUERY - len(quote_plus(head))) // 27))
+    size = min(MOST_IDS, (LONGEST_QUERY - len(quote_plus(head))) // 27)
+    if size < 1:
+        raise _too_long()
     for start in range(0, len(wanted), size):
         yield head + _in(wanted[start : start + size])
 
@@ -108,15 +111,24 @@ def records_query(name: str, ids: Sequence[str]) -> str:
 def phone_queries(
     numbers: Sequence[str], fields: Sequence[str], phone_fields: Sequence[str]
 ) -> Iterator[tuple[list[str], str]]:
-    """Queries for some of the numbers each, short enough for an address: a number has a dozen spellings a field."""
+    """Queries for some of the numbers each, short enough for an address: a number has a dozen spellings a field.
+
+    Raises ConfigError if no address holds one of them.
+    """
     waiting = [list(numbers)] if numbers else []
     while waiting:
         chunk = waiting.pop()
         query = phone_query(chunk, fields, phone_fields)
-        if len(chunk) > 1 and len(quote_plus(query)) > LONGEST_QUERY:
+        if len(quote_plus(query)) > LONGEST_QUERY:
+            if len(chunk) == 1:
+                raise _too_long()
             waiting += [chunk[len(chunk) // 2 :], chunk[: len(chunk) // 2]]
         else:
             yield chunk, query
+
+
+def _too_long() -> ConfigError:
+    return ConfigError("Too many fields are mapped for one Salesforce query.", code="QUERY_TOO_COMPLICATED")
 
 
 def phone_query(numbers: Sequence[str], fields: Sequence[str], phone_fields: Sequence[str]) -> str:

@@ -248,6 +248,8 @@ def test_my_domain_addresses_are_accepted(url: str, domain: str) -> None:
         ("https://acme.my.salesforce-setup.com", "https://acme.my.salesforce.com"),
         ("https://acme.salesforce.com", "https://acme.my.salesforce.com"),
         ("https://login.salesforce.com", "My Domain address"),
+        ("https://na139.salesforce.com", "like https://acme.my.salesforce.com"),
+        ("https://cs12.salesforce.com", "like https://acme.my.salesforce.com"),
         ("https://test.salesforce.com", "My Domain address"),
         ("https://example.com", "My Domain address"),
         ("https://acme.my.salesforce.com.example.com", "My Domain address"),

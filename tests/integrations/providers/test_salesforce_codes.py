@@ -199,8 +199,9 @@ CODES = [
     ),
 ]
 STATUSES = [
-    (300, AmbiguousMatch), (401, AuthError), (404, RecordGone), (406, Transient), (420, RateLimited), (429, RateLimited),
-    (500, Transient), (502, Transient), (503, Transient), (504, Transient), (418, ProviderError), (400, ProviderError),
+    (300, AmbiguousMatch), (400, ProviderError), (401, AuthError), (403, NeedsAttention), (404, RecordGone), (406, Transient),
+    (414, ConfigError), (418, ProviderError), (420, RateLimited), (429, RateLimited), (431, ConfigError), (500, Transient),
+    (502, Transient), (503, Transient), (504, Transient),
 ]  # fmt: skip
 LOGIN = [
     ("invalid_grant", AuthError),

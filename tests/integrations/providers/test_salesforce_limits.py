@@ -10,7 +10,13 @@ import pytest
 from contacts.values import FieldType
 from integrations.providers.base import Activity, ActivityKind, Creation, Update
 from integrations.providers.errors import ConfigError, OutcomeUnknown, Rejected, Transient
-from integrations.providers.salesforce_queries import LONGEST_QUERY, Position, page_query, phone_queries
+from integrations.providers.salesforce_queries import (
+    LONGEST_QUERY,
+    Position,
+    id_queries,
+    page_query,
+    phone_queries,
+)
 from tests.integrations.providers.crms import SalesforceBench
 
 STARTED = datetime(2026, 5, 14, 23, 30, tzinfo=UTC)
@@ -67,9 +73,15 @@ def test_many_numbers_in_many_fields_are_asked_in_addresses_that_salesforce_take
 
 
 def test_more_fields_than_an_address_holds_are_refused_in_words() -> None:
-    with pytest.raises(ConfigError) as caught:
-        page_query([f"A_custom_field_with_a_long_name_{place:04d}__c" for place in range(400)], Position())
-    assert "Too many fields" in str(caught.value)
+    many = [f"A_custom_field_with_a_long_name_{place:04d}__c" for place in range(400)]
+    for ask in (
+        lambda: page_query(many, Position()),
+        lambda: list(id_queries(["003000000000001AAA"], many)),
+        lambda: list(phone_queries(["+14155550100"], many, ["Phone"])),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            ask()
+        assert "Too many fields" in str(caught.value)
 
 
 def test_a_task_that_salesforce_has_archived_is_still_found(
