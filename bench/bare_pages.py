@@ -58,7 +58,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         f"{found} ORDER BY {order} LIMIT 50 OFFSET {offset}".replace("%", "%%" if POSTGRES else "%"), ()
     ).fetchall()
     table = found.partition(" FROM ")[2]
-    counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {table} LIMIT {_MOST}) AS some"
+    counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {table} LIMIT {_MOST}) AS found"
     total = execute(counted.replace("%", "%%" if POSTGRES else "%"), ()).fetchone()[0]
     lines = ("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     page = f"<!DOCTYPE html><title>{total}</title><table>{''.join(lines)}</table>".encode()

@@ -60,20 +60,20 @@ def main(sandbox_url: str) -> dict[str, dict[str, str]]:
     for kind in (InboundMapping, OutboundMapping):
         kind.objects.filter(connection=crms[1], contact_field="nickname").delete()
     for crm in crms:
-        _sync(crm)
+        sync(crm)
     approve_outbound(crms[0], by="olga", previewed_at=timezone.now())
     drain()
     number = story.choose_customer(Crm("salesforce", sandbox_url), Crm("hubspot", sandbox_url))
     _converse(number)
     customer = Contact.objects.get(phone_number=number)
     customer.tags.add(ContactTag.objects.create(label="Key account"))
-    conflict = _conflict(crms[0], customer, Control(sandbox_url))
-    undone = _undo(customer)
+    asked = conflict(crms[0], customer, Control(sandbox_url))
+    undone = undo(customer)
     drain()
-    imported, uploaded = _files()
+    imported, uploaded = files()
     Connection.objects.update(next_sync_at=timezone.now() + timedelta(hours=1))
     return {
-        "places": _places(crms[0], crms[1], customer, conflict, undone)
+        "places": places(crms[0], crms[1], customer, asked, undone)
         | {"import": f"/imports/{imported.pk}/", "import-columns": f"/imports/{uploaded.pk}/"},
         "facts": {
             "number": number,
@@ -83,7 +83,7 @@ def main(sandbox_url: str) -> dict[str, dict[str, str]]:
     }
 
 
-def _sync(crm: Connection) -> SyncRun:
+def sync(crm: Connection) -> SyncRun:
     run = request_run(crm, by="olga")
     drain()
     run.refresh_from_db()
@@ -104,7 +104,7 @@ def _converse(number: str) -> None:
     drain()
 
 
-def _conflict(crm: Connection, customer: Contact, control: Control) -> SyncIssue:
+def conflict(crm: Connection, customer: Contact, control: Control) -> SyncIssue:
     """Both sides change the interests, and the mapping says: ask."""
     crm.inbound_mappings.filter(contact_field="interests").update(conflict_policy="ask")
     record = ExternalRecord.objects.get(connection=crm, contact=customer)
@@ -112,12 +112,14 @@ def _conflict(crm: Connection, customer: Contact, control: Control) -> SyncIssue
     change_contact(customer.pk, {"interests": "Rowing"}, source=PERSON, strict=True)
     Connection.objects.filter(pk=crm.pk).update(enabled=True)
     control.edit_contact("salesforce", str(record.external_id), {"Interests__c": "Chess"})
-    _sync(crm)
+    sync(crm)
     return SyncIssue.objects.get(kind="conflict", contact=customer, field="interests")
 
 
-def _undo(customer: Contact) -> UndoRequest:
-    change = change_contact(customer.pk, {"vip": True}, source=PERSON, strict=True)
+def undo(customer: Contact) -> UndoRequest:
+    customer.refresh_from_db()
+    turned = not customer.value("vip")
+    change = change_contact(customer.pk, {"vip": turned}, source=PERSON, strict=True)
     drain()
     row = ContactChange.objects.filter(contact=customer, source_kind="person").order_by("-id").first()
     if not change.changed or row is None:
@@ -125,7 +127,7 @@ def _undo(customer: Contact) -> UndoRequest:
     return request_undo(of_change(row), "olga")
 
 
-def _files() -> list[ContactImport]:
+def files() -> list[ContactImport]:
     """One that was imported, with a row that was rejected, and one whose columns are to be chosen."""
     content = b"Phone,First name,Rest\n+12065550188,Edith,x\n12,Nobody,y\n"
     found = [
@@ -136,7 +138,7 @@ def _files() -> list[ContactImport]:
     return found
 
 
-def _places(
+def places(
     crm: Connection, other: Connection, customer: Contact, conflict: SyncIssue, undone: UndoRequest
 ) -> dict[str, str]:
     """The pages that show one row each, by name."""

@@ -60,7 +60,7 @@ def environment_for(var_dir: Path, sandbox_url: str) -> dict[str, str]:
 def running_stack(var_dir: Path, count: int = 40) -> Iterator[Stack]:
     """Everything started and seeded, `count` contacts in each CRM; stopped at the end, whatever happens."""
     with stopped_at_the_end(var_dir) as processes:
-        sandbox_url = _start_sandbox(processes, count)
+        sandbox_url = start_sandbox(processes, count)
         environment = environment_for(var_dir, sandbox_url)
         told = _seed(environment, sandbox_url)
         port = free_port()
@@ -73,7 +73,8 @@ def running_stack(var_dir: Path, count: int = 40) -> Iterator[Stack]:
         yield Stack(base_url, sandbox_url, Control(sandbox_url), told["places"], told["facts"])
 
 
-def _start_sandbox(processes: Processes, count: int) -> str:
+def start_sandbox(processes: Processes, count: int) -> str:
+    """The stand-in CRMs with `count` contacts each; returns their address."""
     port = free_port()
     processes.start("sandbox", ["-m", "sandbox", "--port", str(port), "--count", str(count), "--with-parent"])
     wait_for("the sandbox", lambda: answers(f"http://127.0.0.1:{port}/_sandbox/health"))
