@@ -5,7 +5,6 @@ All of it is one transaction without network, so that a delivery is either wholl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +23,7 @@ from contacts.phone import BadPhone, to_e164
 
 # How the platform ends a call whose caller asked not to be called again, and what that is to us.
 OPTED_OUT, FLAG = "user_requested_dnc", "do_not_call"
+FOLDED = (WebhookDelivery.State.DONE, WebhookDelivery.State.KEPT)
 INBOUND_EVENTS = [name for name, stage in STAGES.items() if stage == INBOUND]
 
 
@@ -34,7 +34,7 @@ def take_in(delivery: WebhookDelivery) -> tuple[str, str]:
         return WebhookDelivery.State.KEPT, event.reason
     conversation = _locked(event, delivery)
     before = conversation.moment
-    changed = _fold_in(conversation, list(_known_events(event.key)))
+    changed = _fold_in(conversation, _to_fold(conversation, delivery, event))
     if conversation.counted and conversation.moment != before:
         _moved(conversation, before)
     notes = ["Stored." if changed else "Nothing new in it."]
@@ -57,12 +57,22 @@ def _locked(event: Event, delivery: WebhookDelivery) -> Conversation:
     return Conversation.objects.select_for_update(no_key=True).get(key=event.key)
 
 
-def _known_events(key: str) -> Iterable[Event]:
-    """All kept events of the conversation; folding them anew each time makes their order of arrival irrelevant."""
-    for delivery in WebhookDelivery.objects.filter(conversation_key=key, event__in=STAGES).order_by("id"):
-        event = _event(delivery)
-        if isinstance(event, Event):
-            yield event
+def _to_fold(conversation: Conversation, delivery: WebhookDelivery, event: Event) -> list[Event]:
+    """This event where all others are in the payload and it comes behind them: then no other body has to be read.
+
+    Else all of them: folding them anew makes their order of arrival irrelevant.
+    """
+    known = WebhookDelivery.objects.filter(conversation_key=event.key, event__in=STAGES)
+    others = known.exclude(pk=delivery.pk).values_list("event", "pk", "state")
+    asked = any(name in INBOUND_EVENTS for name, _, _ in others)
+    behind = all(
+        state in FOLDED and (STAGES[name], pk) < (event.stage, delivery.pk) for name, pk, state in others
+    )
+    # What was answered on the spot is no delivery that was taken in: it is folded with the first one.
+    if behind and conversation.payload and (conversation.answer is not None or not asked):
+        return [event]
+    found = (_event(one) for one in known.order_by("id"))
+    return [one for one in found if isinstance(one, Event)]
 
 
 def _fold_in(conversation: Conversation, events: list[Event]) -> bool:
@@ -93,10 +103,8 @@ def _given(answer: dict[str, Any] | None) -> dict[str, str]:
 
 def _answer(key: str) -> dict[str, Any] | None:
     """What the platform was answered when it asked about the conversation."""
-    answered = (
-        WebhookDelivery.objects.filter(conversation_key=key, event__in=INBOUND_EVENTS).order_by("id").last()
-    )
-    return answered.answer if answered else None
+    asked = WebhookDelivery.objects.filter(conversation_key=key, event__in=INBOUND_EVENTS).order_by("-id")
+    return asked.values_list("answer", flat=True).first()
 
 
 def _meet(conversation: Conversation) -> str:

@@ -8,24 +8,23 @@ from bench.world import START_NUMBER, World, compared
 CONTACTS, REQUESTS, ROUNDS, GOAL = 100_000, 3_000, 3, 0.4
 
 
-def main() -> int:
-    """Exit 0 when the goals are met."""
-    with TemporaryDirectory() as directory:
-        world = World(directory)
-        world.fill(CONTACTS)
+def run(world: World) -> bool:
+    """Whether the goals are met."""
+    world.fill(CONTACTS)
 
-        def make(run: str, count: int) -> list[bytes]:
-            # One in twenty is unknown.
-            numbers = (START_NUMBER + (number * 7919) % int(CONTACTS * 1.05) for number in range(count))
-            calls = [
-                {"event": "call_inbound", "call_inbound": {
-                    "call_id": f"call_{run}_{position}", "from_number": f"+1{number}", "to_number": "+14155550199",
-                }} for position, number in enumerate(numbers)
-            ]  # fmt: skip
-            return [world.signed("/webhooks/retell/inbound/", call) for call in calls]
+    def make(run: str, count: int) -> list[bytes]:
+        # One in twenty is unknown.
+        numbers = (START_NUMBER + (number * 7919) % int(CONTACTS * 1.05) for number in range(count))
+        calls = [
+            {"event": "call_inbound", "call_inbound": {
+                "call_id": f"call_{run}_{position}", "from_number": f"+1{number}", "to_number": "+14155550199",
+            }} for position, number in enumerate(numbers)
+        ]  # fmt: skip
+        return [world.signed("/webhooks/retell/inbound/", call) for call in calls]
 
-        return 0 if compared(world, make, goal=GOAL, requests=REQUESTS, rounds=ROUNDS) else 1
+    return compared(world, make, goal=GOAL, requests=REQUESTS, rounds=ROUNDS)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with TemporaryDirectory() as directory:
+        sys.exit(0 if run(World(directory)) else 1)

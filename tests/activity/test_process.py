@@ -5,13 +5,15 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from activity import process
 from activity.models import AppliedMapping, Conversation, WebhookDelivery
 from activity.process import process_some, replay
-from activity.receive import Received, read, store, store_answered
+from activity.receive import Received, canonical, posted, read, store, store_answered
 from contacts.changes import Source, change_contact
 from contacts.models import Contact, ContactChange
 from tests.activity.payloads import ADA, AGENT, GRACE, START, analyzed, call, chat, deliver, ended
@@ -116,6 +118,22 @@ def test_whoever_asks_not_to_be_called_again_is_flagged_once():
     replay(WebhookDelivery.objects.all())
     settle()
     assert Contact.objects.get().do_not_call is False, "a person has taken it back since"
+
+
+def test_of_a_conversation_told_bit_by_bit_each_body_is_read_once():
+    def bodies_read():
+        with CaptureQueriesContext(connection) as seen:
+            settle()
+        return sum(query["sql"].count('"activity_webhookdelivery"."body"') for query in seen)
+
+    part = {"id": "call_ada", "channel": "phone", "direction": "inbound", "from_number": ADA, "final": False}
+    counts = []
+    for turn in range(4):
+        document = part | {"transcript": "x" * turn}
+        store(posted(document, canonical(document), {}))
+        counts.append(bodies_read())
+    assert counts[1:] == [1, 1, 1]
+    assert Conversation.objects.get().transcript == "xxx"
 
 
 def test_a_web_call_without_a_number_is_kept_with_the_reason():
