@@ -1,4 +1,4 @@
-"""`python -m tests.browser.seeding SANDBOX_URL`: fill an installation by the product's own ways, and tell where to look.
+"""`python -m tests.browser.seeding SANDBOX_URL [bare]`: fill an installation by the product's own ways, and tell where to look.
 
 Everything comes in as it would in life: by a sync, a signed event, a person's edit. The last line printed is JSON.
 """
@@ -45,11 +45,17 @@ SECRETS = {
 }
 
 
-def main(sandbox_url: str) -> dict[str, dict[str, str]]:
-    """Fill the installation; returns `places` and `facts`."""
+def bare() -> dict[str, dict[str, str]]:
+    """An installation with people in it, and nothing else."""
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     seed.people()
+    return {"places": {}, "facts": {}}
+
+
+def main(sandbox_url: str) -> dict[str, dict[str, str]]:
+    """Fill the installation; returns `places` and `facts`."""
+    bare()
     seed.fields()
     seed.analysis_mappings(())
     AnalysisMapping.objects.filter(update_mode="merge").update(review="reviewed")
@@ -176,6 +182,6 @@ def places(
 
 if __name__ == "__main__":
     started = time.monotonic()
-    told = main(sys.argv[1])
+    told = bare() if sys.argv[2:] == ["bare"] else main(sys.argv[1])
     sys.stderr.write(f"Seeded in {time.monotonic() - started:.1f} s.\n")
     sys.stdout.write(json.dumps(told) + "\n")

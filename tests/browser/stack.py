@@ -57,12 +57,12 @@ def environment_for(var_dir: Path, sandbox_url: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_stack(var_dir: Path, count: int = 40) -> Iterator[Stack]:
-    """Everything started and seeded, `count` contacts in each CRM; stopped at the end, whatever happens."""
+def running_stack(var_dir: Path, count: int = 40, *, bare: bool = False) -> Iterator[Stack]:
+    """Everything started and seeded, `count` contacts in each CRM; stopped at the end. `bare`: with people and nothing else."""
     with stopped_at_the_end(var_dir) as processes:
         sandbox_url = start_sandbox(processes, count)
         environment = environment_for(var_dir, sandbox_url)
-        told = _seed(environment, sandbox_url)
+        told = _seed(environment, sandbox_url, "bare" if bare else "full")
         port = free_port()
         base_url = f"http://127.0.0.1:{port}"
         processes.start(
@@ -81,10 +81,10 @@ def start_sandbox(processes: Processes, count: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def _seed(environment: dict[str, str], sandbox_url: str) -> dict[str, dict[str, str]]:
+def _seed(environment: dict[str, str], sandbox_url: str, what: str) -> dict[str, dict[str, str]]:
     """Run the seed in a process of its own, whose database is the installation's."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.browser.seeding", sandbox_url],
+        [sys.executable, "-m", "tests.browser.seeding", sandbox_url, what],
         cwd=BASE_DIR, env={**os.environ, **environment, "DJANGO_SETTINGS_MODULE": "crmsync.settings"},
         check=False, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
