@@ -28,7 +28,7 @@ class ConversationAdmin(Ledger):
     """One call or chat."""
 
     list_display = ("key", "contact", "channel", "direction", "mood", "started")
-    list_filter = ("channel", "direction", "sentiment")
+    list_filter = ("channel",)
     list_select_related = ("contact",)
     search_fields = ("key__exact", "contact__phone_number__exact")
     search_help_text = "The platform's id, or a contact's number in E.164."
@@ -58,7 +58,7 @@ class WebhookDeliveryAdmin(Ledger):
     """Every verified request, with what was done and why."""
 
     list_display = ("event", "conversation_key", "chip", "note", "received")
-    list_filter = ("state", "event")
+    list_filter = ("state",)
     search_fields = ("conversation_key__exact",)
     search_help_text = "The call or chat id."
     actions = ("replay_them",)
@@ -116,7 +116,7 @@ class MergeReviewAdmin(Ledger):
     """What went into a merge, what came out, and at what price."""
 
     list_display = ("contact", "contact_field", "chip", "model", "tokens", "cost", "when")
-    list_filter = ("state", "contact_field", "model")
+    list_filter = ("state",)
     list_select_related = ("contact",)
 
     @admin.display(description="state", ordering="state")
@@ -140,7 +140,7 @@ class ActivityEntryAdmin(Ledger):
     """What is logged of conversations in the CRMs."""
 
     list_display = ("conversation", "connection", "kind", "chip", "external_id", "note", "logged")
-    list_filter = ("state", ("connection", ByConnection), "kind")
+    list_filter = ("state", ("connection", ByConnection))
     list_select_related = ("conversation", "connection")
     search_fields = ("external_id__exact", "conversation__key__exact")
     search_help_text = "The CRM object's id, or the call or chat id."

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from contacts import shown
-from crmsync import admin_connection, admin_history  # noqa: F401 (importing registers them)
+from crmsync import admin_connection, admin_history, admin_people  # noqa: F401 (importing registers them)
 from crmsync.api_keys import ApiKey, Scope, issue_key
 from crmsync.organisation import DEFAULT_MEMORY_PROMPT, Organisation
 
@@ -28,6 +28,7 @@ class ApiKeyForm(forms.ModelForm):
         choices=Scope.choices,
         widget=forms.CheckboxSelectMultiple,
         initial=[s for s in Scope.values if s != Scope.EVENTS],
+        help_text="What it may do. Give each script what it needs and no more; it can be changed later.",
     )
     signs = forms.BooleanField(
         required=False,

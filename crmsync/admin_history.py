@@ -6,32 +6,16 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from contacts import shown
-from contacts.ledger import Ledger
+from contacts.ledger import Ledger, known
 from crmsync.config_history import ConfigChange
 from crmsync.config_watch import WATCHED
 
 SHOWN = 6  # settings in the list; the row's page has all
 BRIEF = 80  # characters of a value in the list
-
-
-class ByKind(admin.SimpleListFilter):
-    """The filter by what was changed; its choices are known without asking the table."""
-
-    title = "kind"
-    parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
-        """Every kind that is watched."""
-        return [(watched.kind, watched.kind) for watched in WATCHED.values()]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:  # noqa: ARG002
-        """The rows of the kind."""
-        return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
 @admin.register(ConfigChange)
@@ -40,8 +24,8 @@ class ConfigChangeAdmin(Ledger):
 
     list_display = ("when", "who", "what", "name", "brief")
     list_display_links = ("when",)
-    list_filter = (ByKind, "action")
-    search_fields = ("name", "who")
+    list_filter = (known("kind", lambda: [(one.kind, one.kind) for one in WATCHED.values()]), "action")
+    search_fields = ("name__icontains", "who__icontains")
     search_help_text = "A name of what was changed, or of who changed it."
     fields = ("when", "who", "who_ref", "what", "name", "whole")
     readonly_fields = fields
@@ -58,10 +42,14 @@ class ConfigChangeAdmin(Ledger):
 
     @admin.display(description="change")
     def brief(self, change: ConfigChange) -> SafeString:
-        """The first settings that changed, cut short."""
+        """The first settings that changed, cut short; of what is new or gone, what it is or was, in a line."""
         rows = list(change.diff.items())
-        more = f"and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-        return format_html("{}{}", _lines(rows[:SHOWN], BRIEF), more)
+        more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+        if change.action == ConfigChange.Action.CHANGED:
+            return format_html("{}{}", _lines(rows[:SHOWN], BRIEF), more)
+        end = 1 if change.action == ConfigChange.Action.ADDED else 0
+        told = [f"{name} {_text(pair[end], BRIEF)}" for name, pair in rows[:SHOWN]]
+        return format_html('<div class="was-is quiet">{}{}</div>', ", ".join(told), more)
 
     @admin.display(description="change")
     def whole(self, change: ConfigChange) -> SafeString:

@@ -158,17 +158,19 @@ def _deleted(sender: type[Model], instance: Model, *, origin: Any = None, **_: A
 def _many_changed(
     sender: Any, instance: Any, *, action: str, reverse: bool, model: Any, pk_set: set[int] | None, **_: Any
 ) -> None:
-    what = _MANY[sender]
-    if _silent.get() or action not in {"post_add", "post_remove", "pre_clear"}:
+    what, going = _MANY[sender], action in {"pre_remove", "pre_clear"}
+    if _silent.get() or not (going or action == "post_add"):
         return
-    if pk_set is None:  # all of them are about to go
+    far = set(pk_set or ())
+    if going:  # of those that are named, the ones that are there
         ends = sender.objects.filter(**{instance._meta.model_name: instance})
-        pk_set = set(ends.values_list(f"{model._meta.model_name}_id", flat=True))
-    others = list(model._default_manager.filter(pk__in=pk_set))
-    owners, added = (others, [instance]) if reverse else ([instance], others)
-    words = ", ".join(sorted(str(one) for one in added))
+        held = set(ends.values_list(f"{model._meta.model_name}_id", flat=True))
+        far = held if pk_set is None else held & far
+    others = list(model._default_manager.filter(pk__in=far))
+    owners, named = (others, [instance]) if reverse else ([instance], others)
+    words = ", ".join(sorted(str(one) for one in named))
     for owner in owners if words else ():
-        _tell(Action.CHANGED, owner, {what: ["", words] if action == "post_add" else [words, ""]})
+        _tell(Action.CHANGED, owner, {what: [words, ""] if going else ["", words]})
 
 
 def _held(model: type[Model], pk: Any, names: Sequence[str]) -> dict[str, Any]:

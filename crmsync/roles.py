@@ -74,7 +74,7 @@ def ensure_roles(using: str = "default", **_: Any) -> None:
 
 def give_role(user: User, role: str) -> None:
     """Make `role` the only one of the four that the person has; all but staff may enter the admin."""
-    user.groups.remove(*Group.objects.filter(name__in=ROLES))
+    user.groups.remove(*user.groups.filter(name__in=ROLES).exclude(name=role))
     user.groups.add(Group.objects.get(name=role))
     user.is_staff = role != STAFF
     user.save(update_fields=["is_staff"])
@@ -84,5 +84,5 @@ def role_of(user: User) -> str:
     """The person's strongest role in one word, "" when they have none."""
     if user.is_superuser:
         return ADMINISTRATOR
-    held = set(user.groups.values_list("name", flat=True))
+    held = {group.name for group in user.groups.all()}
     return next((role for role in ROLES if role in held), "")

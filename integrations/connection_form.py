@@ -42,6 +42,24 @@ class ConnectionForm(forms.ModelForm):
                   "sync_conversation_activity", "activity_title", "activity_body", "sync_new_contacts",
                   "duplicate_policy", "delete_policy", "phone_fields", "overwrite_floor", "overwrite_percent",
                   "reconcile_hours")  # fmt: skip
+        labels = {
+            "interval_minutes": "Minutes between syncs",
+            "duplicate_policy": "Several records with one number",
+            "delete_policy": "A record is deleted in the CRM",
+            "overwrite_floor": "Overwrites before it asks",
+            "overwrite_percent": "… or percent of the contacts",
+            "reconcile_hours": "Hours between reconciliations",
+        }
+        help_texts = {
+            "interval_minutes": "How often changes made in the CRM come in. A sync that finds nothing costs an API call or two.",
+            "sync_new_contacts": "After a conversation with somebody who has no record there, one is created with all values "
+            "that are mapped out.",
+            "rank": "When a contact is first linked and two CRMs hold different values, the lower rank keeps its own.",
+            "duplicate_policy": "Which of them becomes the contact's. The others stay out, are listed with the reason, and "
+            "change nothing. What a person chooses holds.",
+            "delete_policy": "What becomes of the contact. An archived one is no longer pushed and comes back with its record or "
+            "a conversation; a deleted one is gone with its history.",
+        }
         widgets = {
             "provider": forms.HiddenInput,
             "activity_title": forms.TextInput(attrs={"spellcheck": "false"}),

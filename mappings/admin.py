@@ -22,11 +22,19 @@ class AnalysisMappingForm(forms.ModelForm):
     class Meta:
         model = AnalysisMapping
         fields = ("analysis_field", "contact_field", "update_mode", "review", "position")
+        help_texts = {
+            "update_mode": "Overwrite: the latest conversation wins. Fill if empty: only a blank is filled. Merge: a language "
+            "model puts the old and the new text together; for texts only.",
+            "position": "The mappings of one conversation are applied in this order, lower ones first.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choices = [choice for choice in contact_field_choices(field_specs()) if choice[0] != PHONE]
-        self.fields["contact_field"] = forms.ChoiceField(choices=[("", "choose…"), *choices])
+        self.fields["contact_field"] = forms.ChoiceField(
+            choices=[("", "choose…"), *choices],
+            help_text="Where the value goes. One that does not fit its type or options is left out; the conversation says why.",
+        )
 
 
 @admin.register(AnalysisMapping)

@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from contacts import shown
-from contacts.ledger import Ledger
+from contacts.ledger import Ledger, known
 from integrations.models import Connection
+from sync.kinds import KINDS
 from sync.models import (
     ContactImport,
     ExternalRecord,
@@ -23,6 +24,7 @@ from sync.models import (
     UndoRequest,
     counts_in_words,
 )
+from sync.report import REASONS
 
 OF_CONNECTION = ("connection__schema", "connection__credentials", "connection__token")
 
@@ -44,6 +46,10 @@ class SyncLedger(Ledger):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Without the connection's secrets and schema."""
         return super().get_queryset(request).defer(*OF_CONNECTION)
+
+    def searched(self) -> QuerySet:
+        """Of every connection by its key: that is how the indexes of these tables begin."""
+        return super().searched().filter(connection__in=list(Connection.objects.values_list("pk", flat=True)))
 
 
 @admin.register(SyncRun)
@@ -83,7 +89,11 @@ class SyncIssueAdmin(SyncLedger):
     """What needs a person or a retry."""
 
     list_display = ("message", "connection", "kind", "chip", "count", "last")
-    list_filter = ("state", "kind", ("connection", ByConnection))
+    list_filter = (
+        "state",
+        known("kind", lambda: [(name, kind.words) for name, kind in KINDS.items()]),
+        ("connection", ByConnection),
+    )
     search_fields = ("external_id__exact", "field__exact")
     search_help_text = "A CRM record's id, or a field's name."
 
@@ -104,7 +114,11 @@ class ExternalRecordAdmin(SyncLedger):
 
     list_display = ("external_id", "connection", "chip", "reason", "number", "contact", "seen")
     list_display_links = ("external_id", "connection")
-    list_filter = (("connection", ByConnection), "state", "reason")
+    list_filter = (
+        ("connection", ByConnection),
+        "state",
+        known("reason", lambda: [(reason, reason.replace("_", " ")) for reason in REASONS]),
+    )
     list_select_related = ("connection", "contact")
     search_fields = ("external_id__exact", "number__exact")
     search_help_text = "A CRM record's id, or a number in E.164."

@@ -18,7 +18,7 @@ from contacts.ledger import Ledger
 from contacts.models import Contact, CustomField
 from crmsync.api_keys import ApiKey, find_key, issue_key
 from crmsync.organisation import Organisation, governance
-from crmsync.roles import ADMINISTRATOR, OPERATOR
+from crmsync.roles import ADMINISTRATOR, OPERATOR, REVIEWER
 from mappings.models import AnalysisMapping
 from tests.crmsync.pages_world import client_of, contact, text, world
 from tests.crmsync.test_pages import fill
@@ -221,3 +221,47 @@ def test_a_key_that_has_expired_says_so():
     issue_key("Old", scopes=["write_contacts"], expires_at=timezone.now() - timedelta(days=1))
     page = text(client_of(ADMINISTRATOR).get("/admin/crmsync/apikey/"))
     assert ("expired</" in page, "active</" in page) == (True, False)
+
+
+def ledgers() -> list[str]:
+    """The lists of all ledgers."""
+    found = [model for model, page in admin.site._registry.items() if isinstance(page, Ledger)]
+    return [reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") for model in found]
+
+
+def test_no_ledger_reads_a_whole_table_to_show_a_page_or_to_search_it():
+    world()
+    boss, lists = client_of(ADMINISTRATOR, "anna"), ledgers()
+    assert len(lists) > 10
+    for where in lists:
+        for query in ("", "?q=x7", "?state__exact=parked"):
+            with CaptureQueriesContext(database) as made:
+                answer = boss.get(where + query, follow=True)
+            assert answer.status_code == 200, where
+            asked = [one["sql"] for one in made.captured_queries if "auth_" not in one["sql"]]
+            for sql in asked:
+                assert "DISTINCT" not in sql, f"{where}{query}: {sql}"
+                assert " OR " not in sql, f"{where}{query}: {sql}"
+                assert "COUNT(" not in sql or "LIMIT" in sql, f"{where}{query}: {sql}"
+
+
+def test_a_ledger_is_searched_by_each_of_its_fields(client: Client):
+    known = world()
+    where = "/admin/contacts/contactchange/"
+    for term, found in (("run:1", 1), (known.contact.phone_number, 1), ("run:999", 0)):
+        page = text(client.get(where, {"q": term}))
+        assert page.count('class="field-when"') == found, term
+    page = text(client.get("/admin/sync/externalrecord/", {"q": "0035g00000AbCdEAAV"}))
+    assert page.count('class="field-chip"') == 1
+    assert "no phone" in page.replace("_", " ")
+
+
+def test_the_first_page_says_what_each_thing_is_for_and_what_was_changed_last(client: Client):
+    client.post(reverse("admin:contacts_contacttag_add"), {"label": "VIP", "listed": "on"})
+    page = text(client.get("/admin/"))
+    assert page.count('class="about"') >= 15
+    assert "tag added by olga" in " ".join(page.split())
+    assert "Connect a CRM" in page
+    reviewer = text(client_of(REVIEWER).get("/admin/"))
+    assert "tag added by olga" not in " ".join(reviewer.split())
+    assert "Begin or go on" not in reviewer

@@ -18,7 +18,7 @@ from contacts.models import CustomField
 from crmsync.api_keys import ApiKey
 from crmsync.config_history import ConfigChange
 from crmsync.pages.previews import sign_seen
-from crmsync.roles import ADMINISTRATOR, OPERATOR, ROLES, ensure_roles, give_role
+from crmsync.roles import ADMINISTRATOR, OPERATOR, ROLES, STAFF, ensure_roles, give_role
 from integrations.connections import record_failure
 from integrations.models import Connection
 from integrations.providers.errors import AuthError
@@ -149,6 +149,10 @@ def test_who_gave_whom_which_role_is_told():
     assert rows()[-1][3] == {"roles": [OPERATOR, ""]}
     role.user_set.add(rita)
     assert rows()[-1][2:] == ("rita", {"roles": ["", OPERATOR]})
+    forget()
+    give_role(rita, OPERATOR)
+    rita.groups.remove(Group.objects.get(name=STAFF))  # which she does not have
+    assert rows() == []
 
 
 def _by_worker(crm: Connection) -> None:
