@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageChops
 from playwright.sync_api import Page, sync_playwright
@@ -101,7 +102,7 @@ def keep(raw: bytes, path: Path) -> bool:
 
 def _in_few_colours(picture: Image.Image) -> Image.Image:
     """The colours that there is most of stay exactly as they are; smoothed edges take the nearest of them."""
-    found = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
+    found: list[Any] = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
     kept: list[tuple[int, int, int]] = []
     for _, colour in found:
         if len(kept) < EXACT or all(_apart(colour, one) > NEAR for one in kept):
