@@ -8,6 +8,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from crmsync.config_history import ConfigChange
@@ -83,7 +84,7 @@ class House(AdminSite):
             model["about"] = ABOUT.get(model["object_name"], "")
         return found
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The first page, with what was changed last and by whom."""
         may = request.user.has_perm("crmsync.view_configchange")
         changes = ConfigChange.objects.all()[:SEEN] if may else []
