@@ -9,7 +9,7 @@ import brought may be replaced by that import; filling a blank and creating are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from contacts.models import ContactChange
+from contacts.models import Contact, ContactChange
 from contacts.values import Value
 from integrations.models import Connection
 from sync import issues
@@ -147,7 +147,7 @@ def _losses(ctx: Applying, lost: Sequence[tuple[Written, str]]) -> list[Loss]:
     changed = [
         Loss(
             records.get(one.contact.pk) or "",
-            one.contact.name,
+            _name_before(one),
             name,
             *one.changed[name],
             rules.get(name, name),
@@ -157,6 +157,15 @@ def _losses(ctx: Applying, lost: Sequence[tuple[Written, str]]) -> list[Loss]:
     return changed + [
         Loss(e.external_id, e.contact, "", e.contact, None, e.policy or "unlink") for e in ctx.ended
     ]
+
+
+def _name_before(one: Written) -> str:
+    """What the contact is called until the change is approved."""
+    first, last = (
+        one.changed[name][0] if name in one.changed else getattr(one.contact, name)
+        for name in ("first_name", "last_name")
+    )
+    return f"{first or ''} {last or ''}".strip() or one.contact.phone_number
 
 
 def _applied_before(run: SyncRun, room: int) -> list[dict[str, Any]]:
@@ -194,7 +203,7 @@ def count_pushes(connection: Connection, intents: Sequence[Intent], ended: int) 
     fresh = row.overwrites_since is None or row.overwrites_since < now - WINDOW
     since, total = (now, count) if fresh else (row.overwrites_since, row.overwrites + count)
     if total > connection.overwrite_floor and total > (limit := limit_of(connection)):
-        raise Tripped(losses, total, limit)
+        raise Tripped(_named(losses[:SHOWN], counted), total, limit)
     Connection.objects.filter(pk=connection.pk).update(overwrites=total, overwrites_since=since)
 
 
@@ -230,6 +239,13 @@ def approve_pushes(connection: Connection, *, by: str) -> None:
 def _approved(connection: Connection, intent: Intent) -> bool:
     at = connection.pushes_approved_at
     return at is not None and intent.pending.created_at <= at
+
+
+def _named(losses: Sequence[Loss], intents: Sequence[Intent]) -> list[Loss]:
+    """With the names of the contacts whose values are to be written."""
+    whose = {intent.link.external_id or "": intent.pending.contact_id for intent in intents}
+    names = {pk: contact.name for pk, contact in Contact.objects.in_bulk(list(whose.values())).items()}
+    return [replace(loss, contact=names.get(whose.get(loss.record, 0), "")) for loss in losses]
 
 
 def _overwritten(intent: Intent) -> list[Loss]:

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from crmsync.pages.diffs import addresses
@@ -16,8 +17,8 @@ from crmsync.pages.guard import page, person
 from crmsync.pages.listing import OF_ITS_CONTACT, chosen, listing
 from integrations.models import Connection
 from sync.issues import OPEN
-from sync.kinds import KINDS, Retry, kind_of
-from sync.models import SyncIssue
+from sync.kinds import KINDS, Category, Retry, kind_of
+from sync.models import ExternalRecord, RunState, SyncIssue, SyncRun
 from sync.retries import CannotRetry, can_ignore, ignore, retry, retry_all
 
 STATES = {"open": "Open", "parked": "Parked", "ignored": "Ignored", "resolved": "Resolved", "all": "All"}
@@ -62,7 +63,7 @@ def by_kind(request: HttpRequest, connections: list[Connection]) -> list[dict[st
             "name": names[row["connection_id"]],
             "about": kind_of(row["kind"]),
             "issues": row["issues"],
-            "count": row["records"] if kind_of(row["kind"]).aggregate else row["issues"],
+            "count": row["records"] if kind_of(row["kind"]).category is Category.NUMBER else row["issues"],
             "can_retry": _may_retry(request, row["kind"]),
         }
         for row in rows.annotate(issues=Count("pk"), records=Sum("count")).order_by("-issues", "kind")
@@ -133,21 +134,53 @@ def _lines(
 ) -> list[dict[str, Any]]:
     """Each issue with its kind's words and the record's address, read once for each connection."""
     by_id = {connection.pk: connection for connection in connections}
+    records, waiting = _records(rows), _waiting(rows)
     urls: dict[int, dict[str, str]] = {}
-    for pk in {row.connection_id for row in rows if row.external_id}:
-        urls[pk] = addresses(by_id[pk], [row.external_id for row in rows if row.connection_id == pk])
+    for pk in {row.connection_id for row in rows if records.get(row.pk)}:
+        urls[pk] = addresses(by_id[pk], [records[row.pk] for row in rows if row.connection_id == pk])
     return [
         {
             "issue": row,
             "connection": by_id[row.connection_id],
             "kind": kind_of(row.kind),
-            "url": urls.get(row.connection_id, {}).get(row.external_id, ""),
+            "url": urls.get(row.connection_id, {}).get(records[row.pk], ""),
+            "approve_at": _approve_at(row, by_id[row.connection_id], waiting) if row.state in OPEN else "",
             "can_retry": row.state != SyncIssue.State.RESOLVED and _may_retry(request, row.kind),
             "can_ignore": can_ignore(row),
             "asked": row.kind in ASKED and row.state in OPEN,
         }
         for row in rows
     ]
+
+
+def _records(rows: list[SyncIssue]) -> dict[int, str]:
+    """The CRM record that each issue is about: its own, or its contact's; "" for none. One query."""
+    lacking = [row for row in rows if not row.external_id and row.contact_id]
+    links = ExternalRecord.objects.filter(
+        contact__in={row.contact_id for row in lacking}, connection__in={row.connection_id for row in lacking}
+    )
+    linked = {
+        (pk, contact): one
+        for pk, contact, one in links.values_list("connection_id", "contact_id", "external_id")
+    }
+    return {row.pk: row.external_id or linked.get((row.connection_id, row.contact_id)) or "" for row in rows}
+
+
+def _waiting(rows: list[SyncIssue]) -> dict[int, int]:
+    """The run that waits for approval, by connection."""
+    asked = {row.connection_id for row in rows if row.kind == "run_held"}
+    found = SyncRun.objects.filter(connection__in=asked, state=RunState.WAITING)
+    return dict(found.values_list("connection_id", "pk")) if asked else {}
+
+
+def _approve_at(row: SyncIssue, connection: Connection, waiting: dict[int, int]) -> str:
+    """Where what waits for approval is looked at and decided; "" for what does not."""
+    if row.kind == "run_held" and connection.pk in waiting:
+        return reverse("run", args=[waiting[connection.pk]])
+    if row.kind == "outbound_not_armed":
+        return reverse("outbound", args=[connection.public_id])
+    approval = kind_of(row.kind).category is Category.APPROVAL
+    return reverse("connection", args=[connection.public_id]) if approval else ""
 
 
 def _all_of(request: HttpRequest, filters: dict[str, str]) -> str:

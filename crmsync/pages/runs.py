@@ -118,6 +118,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         "rows": _rows(shown.rows),
         "changed": bool(shown.rows) or changes.exists(),
         "issues": issues.order_by("-last_at")[:5],
+        "held_for": issues.filter(kind="run_held").first() if found.state == RunState.WAITING else None,
     }
     return render(request, "pages/run.html", context)
 

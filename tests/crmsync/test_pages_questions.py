@@ -15,7 +15,7 @@ from integrations.models import Connection
 from integrations.providers.errors import Transient
 from integrations.providers.registry import PROVIDERS
 from sync import issues
-from sync.models import ExternalRecord, RecordState, SyncIssue
+from sync.models import ExternalRecord, RecordState, RunState, SyncIssue, SyncRun
 from tests.crmsync.pages_world import client_of, text
 from tests.fakes.provider import CRMS
 from tests.sync.world import ADA, ENTRY, PERSON, LiveCrm, connect, sync
@@ -236,3 +236,20 @@ def test_issues_are_counted_by_kind_and_a_kind_is_tried_again_from_there(connect
     assert "2 issues are tried again now" in text(client.post("/issues/retry/", sent, follow=True))
     assert SyncIssue.objects.filter(kind="push_rejected", acted_by="olga").count() == 2
     assert 'id="by-kind"' not in text(client.get("/issues/?kind=push_rejected"))
+
+
+def test_what_waits_for_approval_leads_to_where_it_is_decided(connection: Connection):
+    client = client_of(OPERATOR, "olga")
+    run = SyncRun.objects.create(connection=connection, state=RunState.WAITING, held=[])
+    issues.report(connection, "run_held", message="24 values or more; the limit is 3.", count=24)
+    issues.report(connection, "outbound_not_armed", count=3)
+    page = text(client.get("/issues/"))
+    assert f'href="/runs/{run.pk}/">Look at it and decide' in page
+    assert f'href="/connections/{connection.public_id}/outbound/">Look at it and decide' in page
+    assert "24 values or more; the limit is 3." in text(client.get(f"/runs/{run.pk}/"))
+
+
+def test_an_issue_about_a_contact_leads_to_its_record_in_the_crm(client: Client, connection: Connection):
+    issues.report(connection, "activity_failed", contact=ada(), count=1)
+    page = text(client.get("/issues/?kind=activity_failed"))
+    assert "R000001" in page.split("Open in the CRM")[0].rsplit("<a ", 1)[1]

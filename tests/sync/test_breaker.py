@@ -69,6 +69,17 @@ def test_the_chunk_that_would_exceed_the_limit_is_not_applied_and_the_run_waits(
     assert "limit is 5" in issue.message
 
 
+def test_what_waits_is_shown_under_the_name_that_the_contact_has_until_then(
+    strict: Connection, crm: LiveCrm
+) -> None:
+    ids = people(crm, 12)
+    sync(strict)
+    for one in ids:
+        crm.edit(one, first_name="Augusta", last_name="King")
+    run = pull(strict)
+    assert {row["contact"] for row in run.held if not row["applied"]} == {"Ada Lovelace"}
+
+
 def test_an_approved_run_goes_on_to_its_end_without_the_breaker(strict: Connection, crm: LiveCrm) -> None:
     ids = people(crm, 12)
     sync(strict)
@@ -263,6 +274,7 @@ def test_the_batch_that_would_exceed_the_limit_is_put_back_and_the_connection_he
     issue = SyncIssue.objects.get(kind="push_held")
     assert (issue.state, issue.count, issue.detail["overwrites"]) == ("open", 8, 8)
     assert issue.detail["rows"][0]["old"] == "Free"
+    assert {row["contact"] for row in issue.detail["rows"]} == {"Ada Lovelace"}
     assert crm.value(ids[0], "plan") == "Free"
 
 
