@@ -29,6 +29,7 @@ LISTS = {
     "admin-people": "/admin/auth/user/",
     "admin-api-keys": "/admin/crmsync/apikey/",
     "admin-history": "/admin/crmsync/configchange/",
+    "login": "/login/",
     "setup": "/setup/",
     "setup-new": "/setup/new/salesforce/",
 }

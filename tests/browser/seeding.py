@@ -161,6 +161,7 @@ def places(
         "unarmed": f"/connections/{other.public_id}/",
         "unarmed-outbound": f"/connections/{other.public_id}/outbound/",
         "contact": f"/contacts/{customer.public_id}/",
+        "contact-history": f"/contacts/{customer.public_id}/history/",
         "contact-edit": f"/contacts/{customer.public_id}/edit/",
         "contact-merge": f"/contacts/{customer.public_id}/merge/",
         "conversation": f"/conversations/{call.pk}/",

@@ -158,6 +158,30 @@ def test_dates_are_in_the_readers_zone_with_the_exact_time_on_hover(page_of: Cal
     expect(page.locator("main time").first).to_have_attribute("title", re.compile(r"\d\d:\d\d:\d\d CES?T$"))
 
 
+def test_on_a_telephone_a_menu_leads_to_the_pages_and_out(page_of: Callable[[str], Page]):
+    page = page_of("staff")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/")
+    page.locator("summary", has_text="Menu").focus()
+    page.keyboard.press("Enter")
+    menu = page.locator(".menu-in")
+    expect(menu.get_by_role("button", name="Sign out")).to_be_visible()
+    expect(menu.get_by_role("link", name="Dashboard")).to_have_attribute("aria-current", "page")
+    menu.get_by_role("link", name="Contacts").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Contacts")
+
+
+def test_a_contact_is_resynced_while_its_customer_is_on_the_phone(page_of: Callable[[str], Page], stack: Stack):
+    page = page_of("operator")
+    stack.control.edit_contact("salesforce", stack.facts["salesforce"], {"Lifetime_Value__c": 4321})
+    page.goto(stack.places["contact"])
+    page.get_by_role("button", name="Resync now").click()
+    result = page.get_by_label("What the resync did")
+    expect(result).to_contain_text("1 value taken from it.")
+    expect(result).to_contain_text("4321")
+    expect(page.get_by_role("row", name=re.compile("^Lifetime value"))).to_contain_text("4321")
+
+
 def _customer(stack: Stack) -> dict[str, object]:
     """The customer's record in Salesforce."""
     fields: dict[str, object] = stack.control.contact("salesforce", stack.facts["salesforce"])["fields"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageChops
 from playwright.sync_api import Page, sync_playwright
@@ -102,21 +102,23 @@ def keep(raw: bytes, path: Path) -> bool:
 
 def _in_few_colours(picture: Image.Image) -> Image.Image:
     """The colours that there is most of stay exactly as they are; smoothed edges take the nearest of them."""
-    found: list[Any] = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
+    raw = picture.tobytes()
+    pixels = list(zip(raw[0::3], raw[1::3], raw[2::3], strict=True))
+    found = [colour for colour, _ in Counter(pixels).most_common()]
     kept: list[tuple[int, int, int]] = []
-    for _, colour in found:
+    for colour in found:
         if len(kept) < EXACT or all(_apart(colour, one) > NEAR for one in kept):
             kept.append(colour)
         if len(kept) == COLOURS:
             break
-    nearest: dict[tuple[int, int, int], int] = {}
-    for _, colour in found:
-        nearest[colour] = min(range(len(kept)), key=lambda place: _apart(kept[place], colour))
-    raw = picture.tobytes()
-    pixels = zip(raw[0::3], raw[1::3], raw[2::3], strict=True)
+    nearest = {colour: _nearest(colour, kept) for colour in found}
     small = Image.frombytes("P", picture.size, bytes(map(nearest.__getitem__, pixels)))
     small.putpalette([channel for colour in kept for channel in colour])
     return small
+
+
+def _nearest(colour: tuple[int, ...], kept: Sequence[tuple[int, ...]]) -> int:
+    return min(range(len(kept)), key=lambda place: _apart(kept[place], colour))
 
 
 def _apart(one: tuple[int, ...], other: tuple[int, ...]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -44,6 +45,7 @@ from tests.screenshots.calls import TOLD, Told, events  # noqa: E402
 
 REVIEWED_FROM = timedelta(hours=3)  # merges of the last hours wait for a person
 SINCE = {"salesforce": timedelta(days=21), "hubspot": timedelta(hours=26)}
+USED = {"salesforce": 21_340, "hubspot": 118_200}
 BRIEF = (
     "Takes the Enterprise plan at the renewal; the team has grown to forty. Demo of reporting on Thursday at three, six people"
     " join: the invitation is promised. Likes to be called Captain, and prefers text messages."
@@ -142,6 +144,7 @@ def _today(crms: list[Connection], people: list[Contact], control: Control) -> d
     for crm in crms:
         seeding.sync(crm)
     _lasted()
+    _quota()
     _pulse()
     time.move_to(MOMENT)
     Heartbeat.beat()
@@ -149,7 +152,6 @@ def _today(crms: list[Connection], people: list[Contact], control: Control) -> d
     return seeding.places(crms[0], crms[1], people[0], asked, undone) | {
         "import": f"/imports/{imported.pk}/",
         "import-columns": f"/imports/{uploaded.pk}/",
-        "contact-history": f"{people[0].get_absolute_url()}history/",
     }
 
 
@@ -158,6 +160,16 @@ def _lasted() -> None:
     for run in SyncRun.objects.filter(finished_at__isnull=False):
         length = timedelta(milliseconds=240 + run.pk * 137 % 400 + 4 * run.done)
         SyncRun.objects.filter(pk=run.pk).update(finished_at=F("started_at") + length)
+
+
+def _quota() -> None:
+    """The stand-in CRMs count by the real clock: their counts of the day's calls are those of a usual morning."""
+    for connection in Connection.objects.all():
+        used = USED[connection.provider]
+        connection.quota = {**connection.quota, "used": used, "at": MOMENT.isoformat()}
+        for line in connection.preflight:
+            line["what"] = re.sub(r"^[\d,]+ of ", f"{used:,} of ", line["what"])
+        connection.save(update_fields=["quota", "preflight"])
 
 
 def _pulse() -> None:
