@@ -107,3 +107,8 @@ def connection(
 def signing_key() -> str:
     """The secret that the demo's agent platform signs its events with."""
     return issue_key("Demo agent platform", scopes=[Scope.EVENTS], webhook=True)[1]
+
+
+def script_key() -> str:
+    """A key of the REST API for whoever tries the demo with a script."""
+    return issue_key("Demo script")[1]

@@ -163,7 +163,9 @@ def _records(rows: list[SyncIssue]) -> dict[int, str]:
         (pk, contact): one
         for pk, contact, one in links.values_list("connection_id", "contact_id", "external_id")
     }
-    return {row.pk: row.external_id or linked.get((row.connection_id, row.contact_id)) or "" for row in rows}
+    return {
+        row.pk: row.external_id or linked.get((row.connection_id, row.contact_id or 0)) or "" for row in rows
+    }
 
 
 def _waiting(rows: list[SyncIssue]) -> dict[int, int]:

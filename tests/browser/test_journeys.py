@@ -171,7 +171,9 @@ def test_on_a_telephone_a_menu_leads_to_the_pages_and_out(page_of: Callable[[str
     expect(page.get_by_role("heading", level=1)).to_have_text("Contacts")
 
 
-def test_a_contact_is_resynced_while_its_customer_is_on_the_phone(page_of: Callable[[str], Page], stack: Stack):
+def test_a_contact_is_resynced_while_its_customer_is_on_the_phone(
+    page_of: Callable[[str], Page], stack: Stack
+):
     page = page_of("operator")
     stack.control.edit_contact("salesforce", stack.facts["salesforce"], {"Lifetime_Value__c": 4321})
     page.goto(stack.places["contact"])

@@ -74,7 +74,7 @@ class Command(BaseCommand):
         sandbox = f"http://127.0.0.1:{self._start_sandbox(processes, options['count'])}"
         self.sandbox_url = sandbox
         self._say("Preparing a fresh database with fields of all six types and both connections …")
-        key = self._seed(sandbox, without)
+        key = self.signing_key = self._seed(sandbox, without)
         self._start_server(processes, sandbox)
         salesforce, hubspot = Crm("salesforce", sandbox), Crm("hubspot", sandbox)
         number = story.choose_customer(salesforce, hubspot)
@@ -215,6 +215,8 @@ The demo is running. Sign in as admin, operator or staff; the password is “{se
   configuration      {self.base_url}/admin/
   API                {self.base_url}/api/docs/
   the CRMs           {self.sandbox_url}/   (Salesforce and HubSpot as their own users see them)
+  a key for scripts  {seed.script_key()}   (Authorization: Bearer …)
+  a key for events   {self.signing_key}   (signs what is posted to {self.base_url}/webhooks/retell/)
 
 Change a field in either CRM or in the contact: it reaches the other side. Ctrl-C stops everything."""
         )
