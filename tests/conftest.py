@@ -73,6 +73,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+    # The longest test first: begun last, it would keep one process busy for minutes after all others have ended.
+    items.sort(key=lambda item: not item.path.is_relative_to(ROOT / "tests" / "model"))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
