@@ -184,7 +184,7 @@ def _further(job: Backfill, until: datetime, may_go_on: Callable[[], bool]) -> i
 
 
 class _OutOfTime(Exception):
-    """The answers so far are kept; the contact is gone through again from its beginning."""
+    """Or the LLM does not answer. The answers so far are kept; the contact is gone through again from its beginning."""
 
 
 class _Moved(Exception):
@@ -211,7 +211,7 @@ def _one(job: Backfill, contact_id: int, until: datetime, may_go_on: Callable[[]
 
 def _rewritten(job: Backfill, contact_id: int, until: datetime, may_go_on: Callable[[], bool]) -> bool:
     def ask(wanted: asking.Wanted, old: str) -> MergeReview:
-        if not may_go_on():
+        if not may_go_on() or asking.silent():
             raise _OutOfTime
         return asking.ask(wanted, old)
 

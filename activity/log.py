@@ -131,7 +131,7 @@ def _claim(connection: Connection) -> tuple[list[int], datetime]:
     """The next batch. One worker at a time has one of a connection's, or later ones would overtake earlier ones."""
     now = timezone.now()
     with transaction.atomic():
-        Connection.objects.select_for_update(no_key=True).values_list("pk").get(pk=connection.pk)
+        Connection.objects.select_for_update(no_key=True).values_list("pk").filter(pk=connection.pk).first()
         if ActivityEntry.objects.filter(connection=connection, claimed_until__gt=now).exists():
             return [], now
         return claim(_due(connection), limit=BATCH, lease=LEASE)

@@ -1,6 +1,9 @@
 """Mappings and the memory applied to stored conversations again: chosen, in order, previewed, resumed, saved once."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from activity import backfill, reviews
 from activity.backfill import BackfillOpen, NothingToApply, backfill_some, planned, preview, request_backfill
@@ -191,6 +194,20 @@ def test_after_a_crash_the_answers_that_were_paid_for_are_used(llm, mapping):
     assert ada().value("notes") == "Likes tea. Has a dog. Lives in Rome."
     assert len(llm.requests) == 2
     assert {review.state for review in MergeReview.objects.all()} == {"applied"}
+
+
+def test_it_waits_for_an_llm_that_does_not_answer(llm, mapping):
+    for day, fact in enumerate(("Likes tea.", "Has a dog.")):
+        talk(f"call_{day}", day=day, topic=fact)
+    conversation = ada().conversations.first()
+    for _ in range(2):
+        MergeReview.objects.create(
+            conversation=conversation, contact=ada(), contact_field="x", state="kept_both", code="timeout"
+        )
+    run(mapping("topic", "notes", "merge"))
+    assert (work().state, ada().value("notes")) == ("running", None)
+    MergeReview.objects.update(at=timezone.now() - timedelta(minutes=4))
+    assert (work().state, ada().value("notes")) == ("done", "Likes tea. Has a dog.")
 
 
 def test_a_contact_that_cannot_be_dealt_with_is_passed_over_in_the_end(mapping):

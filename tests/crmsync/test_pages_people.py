@@ -160,6 +160,10 @@ def test_what_an_agent_would_see_by_any_spelling_of_the_number(client: Client):
     assert "<code>margin</code>" not in page
     assert "Nobody we know" in text(client.post("/agent-view/", {"number": "+14155550199"}))
     assert 'role="alert"' in text(client.post("/agent-view/", {"number": "12"}))
+    CustomField.objects.create(name="plan", type="string", fallback="Free")
+    page = text(client.post("/agent-view/", {"number": "+14155550199"}))
+    for words in ("Nobody we know", "<code>plan</code>", "the field's fallback"):
+        assert words in page
 
 
 def test_a_number_that_is_looked_up_stands_in_no_address(client: Client):
